@@ -1,0 +1,81 @@
+/** The conditions of a Migration, how they are read, and the phase computed from them for display. */
+import type { Condition, MigrationStatus } from './migration.ts'
+
+export const CONDITION_TYPES = [
+  'Accepted',
+  'DestinationReady',
+  'Checkpointed',
+  'Delivered',
+  'Committed',
+  'Restored',
+  'SourceRemoved',
+  'Succeeded',
+  'Failed',
+] as const
+export type ConditionType = (typeof CONDITION_TYPES)[number]
+
+type Truth = Condition['status']
+
+/** @returns the condition, or undefined when nobody has written it yet */
+export function condition(status: MigrationStatus | undefined, type: ConditionType): Condition | undefined {
+  return status?.conditions?.find((candidate) => candidate.type === type)
+}
+
+/** @returns the truth of a condition; one that nobody has written is `Unknown` */
+export function truth(status: MigrationStatus | undefined, type: ConditionType): Truth {
+  return condition(status, type)?.status ?? 'Unknown'
+}
+
+export const isTrue = (status: MigrationStatus | undefined, type: ConditionType): boolean =>
+  truth(status, type) === 'True'
+export const isFalse = (status: MigrationStatus | undefined, type: ConditionType): boolean =>
+  truth(status, type) === 'False'
+
+/** A Migration is finished when its summary is settled; nothing changes it after that. */
+export const isFinished = (status: MigrationStatus | undefined): boolean => truth(status, 'Succeeded') !== 'Unknown'
+
+export interface ConditionUpdate {
+  type: ConditionType
+  status: Truth
+  reason: string
+  message: string
+}
+
+/**
+ * A copy of `status` with one condition set. `lastTransitionTime` moves only when the truth changes.
+ *
+ * @param now RFC 3339 time of the change
+ */
+export function withCondition(
+  status: MigrationStatus,
+  update: ConditionUpdate,
+  now: string,
+  observedGeneration?: number,
+): MigrationStatus {
+  const before = condition(status, update.type)
+  const next: Condition = {
+    ...update,
+    message: update.message.slice(0, 32_768),
+    lastTransitionTime: before?.status === update.status ? before.lastTransitionTime : now,
+    ...(observedGeneration === undefined ? {} : { observedGeneration }),
+  }
+  const others = (status.conditions ?? []).filter((candidate) => candidate.type !== update.type)
+  const order = (c: Condition) => (CONDITION_TYPES as readonly string[]).indexOf(c.type)
+  return { ...status, conditions: [...others, next].sort((a, b) => order(a) - order(b)) }
+}
+
+/** The word shown as PHASE. Nothing decides by it. */
+export function phaseOf(status: MigrationStatus | undefined): string {
+  if (isTrue(status, 'Succeeded')) return 'Succeeded'
+  if (isFalse(status, 'Succeeded'))
+    return condition(status, 'Succeeded')?.reason === 'RolledBack' ? 'RolledBack' : 'Failed'
+  if (isFalse(status, 'Committed') || isFalse(status, 'Restored')) return 'RollingBack'
+  if (isTrue(status, 'Restored')) return 'Finishing'
+  if (condition(status, 'Restored')?.reason === 'DestinationLost') return 'DestinationLost'
+  if (isTrue(status, 'Committed')) return 'Restoring'
+  if (isTrue(status, 'Delivered')) return 'Committing'
+  if (isTrue(status, 'Checkpointed')) return 'Delivering'
+  if (isTrue(status, 'DestinationReady')) return 'Checkpointing'
+  if (isTrue(status, 'Accepted')) return 'Preparing'
+  return 'Pending'
+}

@@ -1,0 +1,181 @@
+/**
+ * The Migration object: one zod schema is the source of the CRD, of the TypeScript types and of validation.
+ *
+ * `status` is the only thing through which controller and agents talk. Who may write which field is said in
+ * docs/design/0001-image-mode.md and repeated in one word in each description.
+ */
+import { z } from 'zod'
+
+/** RFC 1123 subdomain: names of pods and nodes. RE2 must run it too, so no look-around. */
+const objectName = z
+  .string()
+  .min(1)
+  .max(253)
+  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/)
+
+/** RFC 3339 with up to nanoseconds; compared and subtracted by `timestamps.ts`. */
+const timestamp = z.string().meta({ format: 'date-time' })
+const milliseconds = z.int().min(0)
+const bytes = z.int().min(0)
+
+export const MODES = ['Auto', 'Live', 'Image'] as const
+
+export const specSchema = z.object({
+  podName: objectName.describe('The pod to move, in the namespace of the Migration.'),
+  destinationNode: objectName
+    .optional()
+    .describe('The node to move it to. Without it the scheduler picks a node other than the source.'),
+  mode: z
+    .enum(MODES)
+    .default('Auto')
+    .describe(
+      'Live: memory follows after the process already runs. Image: checkpoint image through a registry. Auto: Live where both nodes can, else Image.',
+    ),
+  connections: z
+    .enum(['Auto', 'Keep', 'Close'])
+    .default('Auto')
+    .describe('What becomes of open TCP connections. Auto: Keep where the network allows it, else Close.'),
+  timeoutSeconds: z
+    .int()
+    .min(10)
+    .max(86_400)
+    .default(600)
+    .describe('Seconds from Accepted to the commit; when they pass, the Migration is rolled back.'),
+  ttlSecondsAfterFinished: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Seconds after which a finished Migration is deleted. Without it, it is kept.'),
+})
+
+const conditionSchema = z
+  .object({
+    type: z.string().min(1).max(316),
+    status: z.enum(['True', 'False', 'Unknown']),
+    reason: z
+      .string()
+      .min(1)
+      .max(1024)
+      .regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/),
+    message: z.string().max(32_768),
+    lastTransitionTime: timestamp,
+    observedGeneration: z.int().min(0).optional(),
+  })
+  .describe('A metav1.Condition.')
+
+const containerSchema = z.object({
+  name: z.string().min(1).max(63),
+  image: z.string().describe('The image a person once wrote into the pod. Controller.'),
+  imageID: z
+    .string()
+    .describe('What the source runs, as repository@digest: the destination needs exactly this. Controller.'),
+  archiveBytes: bytes.optional().describe('Size of the checkpoint archive. Source agent.'),
+  digest: z
+    .string()
+    .optional()
+    .describe('Manifest digest of the checkpoint image seen in the destination registry. Event handler.'),
+})
+
+const stepsSchema = z
+  .object({
+    prepareMs: milliseconds.optional(),
+    checkpointMs: milliseconds.optional(),
+    deliverMs: milliseconds.optional(),
+    commitMs: milliseconds.optional(),
+    restoreMs: milliseconds.optional(),
+    removeSourceMs: milliseconds.optional(),
+  })
+  .describe('Duration of each step. Those from checkpoint to restore are the downtime.')
+
+export const statusSchema = z.object({
+  observedGeneration: z.int().min(0).optional(),
+  mode: z.enum(['Live', 'Image']).optional().describe('The mode in use. Controller.'),
+  phase: z.string().optional().describe('For display only: computed from the conditions.'),
+  failure: z
+    .object({
+      reason: z.string(),
+      message: z.string(),
+      criuLog: z.array(z.string()).optional().describe("CRIU's own `Error (` lines."),
+    })
+    .optional(),
+  source: z
+    .object({
+      node: objectName,
+      podUID: z.string(),
+      cleanedAt: timestamp.optional().describe('Nothing of this Migration is left on the source node. Source agent.'),
+    })
+    .optional(),
+  destination: z
+    .object({
+      node: objectName,
+      podName: objectName.optional(),
+      podUID: z.string().optional(),
+      imagesMissing: z.array(z.string()).optional().describe('Base images that the node lacks. Destination agent.'),
+      removedAt: timestamp
+        .optional()
+        .describe('After a failed restore: nothing of the destination pod runs or can ever run. Destination agent.'),
+      cleanedAt: timestamp
+        .optional()
+        .describe('Nothing of this Migration is left on the destination node. Destination agent.'),
+    })
+    .optional(),
+  containers: z
+    .array(containerSchema)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] }),
+  conditions: z
+    .array(conditionSchema)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] }),
+  timings: z
+    .object({
+      acceptedAt: timestamp.optional(),
+      frozenAt: timestamp.optional().describe('The source executed no instruction after this. Source node clock.'),
+      committedAt: timestamp.optional(),
+      restoredAt: timestamp.optional().describe('The destination executes again. Destination node clock.'),
+      finishedAt: timestamp.optional(),
+      downtimeMs: milliseconds.optional(),
+      downtime: z.string().optional().describe('downtimeMs for people, for instance 0.52s.'),
+      totalMs: milliseconds.optional(),
+      steps: stepsSchema.optional(),
+    })
+    .optional(),
+  transfer: z
+    .object({
+      memoryBytes: bytes.optional(),
+      filesystemBytes: bytes.optional(),
+      pagesPending: z.int().min(0).optional(),
+      sentBytes: bytes
+        .optional()
+        .describe('Bytes of the checkpoint that reached the destination so far. Source agent.'),
+    })
+    .optional(),
+})
+
+export type MigrationSpec = z.output<typeof specSchema>
+export type MigrationStatus = z.output<typeof statusSchema>
+export type Condition = z.output<typeof conditionSchema>
+export type MigrationContainer = z.output<typeof containerSchema>
+export type StepDurations = z.output<typeof stepsSchema>
+
+/** The part of metav1.ObjectMeta that podferry reads; unknown members are kept by everything that writes. */
+export interface Metadata {
+  name: string
+  namespace?: string
+  uid: string
+  resourceVersion: string
+  generation?: number
+  creationTimestamp: string
+  deletionTimestamp?: string
+  finalizers?: string[]
+  labels?: Record<string, string>
+  annotations?: Record<string, string>
+}
+
+export interface Migration {
+  apiVersion: string
+  kind: string
+  metadata: Metadata
+  spec: MigrationSpec
+  status?: MigrationStatus
+}

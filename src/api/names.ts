@@ -1,0 +1,22 @@
+/** Every name under podferry's own domain, in one place: they are part of the API and must not drift. */
+
+export const GROUP = 'podferry.dev'
+export const VERSION = 'v1alpha1'
+export const API_VERSION = `${GROUP}/${VERSION}`
+export const KIND = 'Migration'
+
+/** Holds a Migration until both nodes are clean. */
+export const FINALIZER = `${GROUP}/cleanup`
+
+/** On a Migration: asks for a rollback. The value says who asked. Without effect after the commit. */
+export const CANCEL_ANNOTATION = `${GROUP}/cancel`
+
+/** On a destination pod: the Migration's UID. A hint for people and caches; it gives no right to any state. */
+export const MIGRATION_UID_LABEL = `${GROUP}/migration-uid`
+export const MIGRATION_NAME_ANNOTATION = `${GROUP}/migration`
+/** On a destination pod: the name that the first pod of the chain had. */
+export const ORIGIN_NAME_ANNOTATION = `${GROUP}/origin-name`
+/** On a destination pod: JSON map from container name to the image that a person once wrote into the pod. */
+export const ORIGINAL_IMAGES_ANNOTATION = `${GROUP}/original-images`
+
+export const NAMESPACE = 'podferry-system'
