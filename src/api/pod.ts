@@ -1,0 +1,112 @@
+/**
+ * The parts of core/v1 that podferry reads. Objects stay raw JSON: members not named here are kept
+ * by every copy (typed clients drop what they do not know, and a pod must be moved whole).
+ */
+import type { Metadata } from './migration.ts'
+
+export interface OwnerReference {
+  apiVersion: string
+  kind: string
+  name: string
+  uid: string
+  controller?: boolean
+}
+
+export interface Container {
+  name: string
+  image: string
+  imagePullPolicy?: string
+  command?: string[]
+  args?: string[]
+  restartPolicy?: string
+  resources?: { requests?: Record<string, string>; limits?: Record<string, string> }
+  volumeMounts?: { name: string; mountPath: string; readOnly?: boolean }[]
+}
+
+export interface Volume {
+  name: string
+  emptyDir?: object
+  hostPath?: { path: string }
+  configMap?: object
+  secret?: object
+  projected?: object
+  downwardAPI?: object
+  persistentVolumeClaim?: { claimName: string }
+}
+
+interface Toleration {
+  key?: string
+  operator?: string
+  value?: string
+  effect?: string
+}
+
+export interface PodSpec {
+  nodeName?: string
+  hostname?: string
+  hostNetwork?: boolean
+  hostPID?: boolean
+  hostIPC?: boolean
+  shareProcessNamespace?: boolean
+  restartPolicy?: string
+  runtimeClassName?: string
+  imagePullSecrets?: { name: string }[]
+  containers: Container[]
+  initContainers?: Container[]
+  ephemeralContainers?: { name: string }[]
+  volumes?: Volume[]
+  tolerations?: Toleration[]
+  affinity?: object
+  nodeSelector?: Record<string, string>
+  serviceAccountName?: string
+}
+
+interface ContainerState {
+  waiting?: { reason?: string; message?: string }
+  running?: { startedAt?: string }
+  terminated?: { exitCode: number; reason?: string; message?: string }
+}
+
+export interface ContainerStatus {
+  name: string
+  image: string
+  imageID: string
+  containerID?: string
+  restartCount: number
+  ready: boolean
+  state?: ContainerState
+}
+
+export interface Pod {
+  apiVersion?: string
+  kind?: string
+  metadata: Metadata & { ownerReferences?: OwnerReference[]; generateName?: string }
+  spec: PodSpec
+  status?: {
+    phase?: string
+    reason?: string
+    message?: string
+    podIP?: string
+    hostIP?: string
+    conditions?: { type: string; status: string; reason?: string; message?: string }[]
+    containerStatuses?: ContainerStatus[]
+  }
+}
+
+export interface Node {
+  metadata: Metadata
+  spec?: { unschedulable?: boolean; taints?: { key: string; value?: string; effect: string }[] }
+  status?: {
+    conditions?: { type: string; status: string; reason?: string; message?: string }[]
+    addresses?: { type: string; address: string }[]
+    nodeInfo?: { architecture: string; containerRuntimeVersion: string; kernelVersion: string; operatingSystem: string }
+  }
+}
+
+const conditionTrue = (
+  object: { status?: { conditions?: { type: string; status: string }[] } } | undefined,
+  type: string,
+) => object?.status?.conditions?.some((c) => c.type === type && c.status === 'True') ?? false
+
+export const isPodReady = (pod: Pod | undefined): boolean => conditionTrue(pod, 'Ready')
+export const isNodeReady = (node: Node | undefined): boolean => conditionTrue(node, 'Ready')

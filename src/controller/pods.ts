@@ -1,0 +1,162 @@
+/** The pods that the controller makes: pure functions from the source pod. */
+import { z } from 'zod'
+import type { Migration, MigrationContainer } from '../api/migration.ts'
+import {
+  MIGRATION_NAME_ANNOTATION,
+  MIGRATION_UID_LABEL,
+  ORIGIN_NAME_ANNOTATION,
+  ORIGINAL_IMAGES_ANNOTATION,
+} from '../api/names.ts'
+import type { Container, Pod, PodSpec } from '../api/pod.ts'
+import { checkpointImageReference } from '../oci/repository.ts'
+
+/** Longest name that is still a valid hostname (RFC 1123 label). */
+const MAX_LABEL = 63
+
+/** What the API server will accept as a new pod: no status, no server-set metadata. */
+export interface NewPod {
+  apiVersion: 'v1'
+  kind: 'Pod'
+  metadata: { name: string; namespace: string; labels: Record<string, string>; annotations: Record<string, string> }
+  spec: PodSpec
+}
+
+/** The name that the first pod of a chain of moves had. */
+export const originName = (pod: Pod): string => pod.metadata.annotations?.[ORIGIN_NAME_ANNOTATION] ?? pod.metadata.name
+
+const suffixed = (name: string, suffix: string) =>
+  `${name.slice(0, MAX_LABEL - suffix.length - 1).replace(/[-.]+$/, '')}-${suffix}`
+
+/** Deterministic, so that a controller that lost its memory finds the pod it made. */
+export const destinationPodName = (migration: Migration, source: Pod): string =>
+  suffixed(originName(source), migration.metadata.uid.slice(0, 5))
+
+export const pullPodName = (migration: Migration): string => `podferry-pull-${migration.metadata.uid}`
+
+/** The images that people once wrote, through any number of moves. */
+export function originalImages(pod: Pod): Record<string, string> {
+  const images = Object.fromEntries(pod.spec.containers.map((container) => [container.name, container.image]))
+  return { ...images, ...recordedImages(pod.metadata.annotations?.[ORIGINAL_IMAGES_ANNOTATION]) }
+}
+
+const imagesSchema = z.record(z.string(), z.string())
+
+/** The annotation can be edited by anybody who may edit the pod: what does not parse is as good as absent. */
+function recordedImages(annotation: string | undefined): Record<string, string> {
+  if (annotation === undefined) return {}
+  try {
+    return imagesSchema.parse(JSON.parse(annotation))
+  } catch {
+    return {}
+  }
+}
+
+/** @returns the source's containers as they enter status.containers */
+export function containersOf(pod: Pod): MigrationContainer[] {
+  const images = originalImages(pod)
+  return pod.spec.containers.map(({ name, image }) => ({
+    name,
+    image: images[name] ?? image,
+    imageID: pod.status?.containerStatuses?.find((status) => status.name === name)?.imageID ?? '',
+  }))
+}
+
+/**
+ * The destination pod of mode Image: the source's spec, pinned to the node, each container's image replaced by its checkpoint.
+ *
+ * Volumes and mounts stay as they are, the projected token volume of admission too: a restore needs exactly the source's mounts,
+ * and admission adds a token volume only where none is mounted. Init containers have done their work.
+ */
+export function destinationPod(migration: Migration, source: Pod): NewPod {
+  const node = migration.status?.destination?.node
+  if (!node) throw new Error('a destination pod needs status.destination.node')
+  const namespace = migration.metadata.namespace ?? 'default'
+  const { ephemeralContainers, initContainers, ...spec } = source.spec
+  const sidecars = initContainers?.filter((container) => container.restartPolicy === 'Always') ?? []
+  const restored = (container: Container): Container => ({
+    ...container,
+    image: checkpointImageReference({ namespace, migrationUID: migration.metadata.uid, container: container.name }),
+    imagePullPolicy: 'IfNotPresent',
+  })
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: destinationPodName(migration, source),
+      namespace,
+      labels: { ...source.metadata.labels, [MIGRATION_UID_LABEL]: migration.metadata.uid },
+      annotations: {
+        ...source.metadata.annotations,
+        [MIGRATION_NAME_ANNOTATION]: migration.metadata.name,
+        [ORIGIN_NAME_ANNOTATION]: originName(source),
+        [ORIGINAL_IMAGES_ANNOTATION]: JSON.stringify(originalImages(source)),
+      },
+    },
+    spec: {
+      ...spec,
+      nodeName: node,
+      // CRIU writes the dumped host name into the sandbox; the spec says the same, so that /etc/hosts agrees with it.
+      hostname: source.spec.hostname ?? hostnameOf(source),
+      containers: spec.containers.map(restored),
+      ...(sidecars.length > 0 ? { initContainers: sidecars } : {}),
+    },
+  }
+}
+
+/** Kubelet's rule: the pod's name, cut to 63 characters, without trailing dots and dashes. */
+const hostnameOf = (pod: Pod): string =>
+  pod.metadata.name
+    .slice(0, MAX_LABEL)
+    .replace(/[-.]+$/, '')
+    .replaceAll('.', '-')
+
+/** A command that exists in no image: the container fails to start, but only after kubelet has pulled the image. */
+const PULL_ONLY = ['/podferry-pull-only']
+
+/**
+ * A pod whose only use is that kubelet pulls the base images with the pod's own pull secrets and the node's credential
+ * plugins, which an agent could do only with rights to read every secret. Without a destination node it also lets the
+ * scheduler pick one by the source's own constraints and requests.
+ *
+ * @param excludedNodes names of nodes that can't be the destination
+ */
+export function pullPod(migration: Migration, source: Pod, excludedNodes: string[]): NewPod {
+  const { containers, imagePullSecrets, tolerations, nodeSelector, serviceAccountName } = source.spec
+  const node = migration.status?.destination?.node
+  const elsewhere = {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: {
+        nodeSelectorTerms: [
+          { matchFields: excludedNodes.map((name) => ({ key: 'metadata.name', operator: 'NotIn', values: [name] })) },
+        ],
+      },
+    },
+  }
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: pullPodName(migration),
+      namespace: migration.metadata.namespace ?? 'default',
+      labels: { 'app.kubernetes.io/managed-by': 'podferry' },
+      annotations: { [MIGRATION_NAME_ANNOTATION]: migration.metadata.name },
+    },
+    spec: {
+      ...(node ? { nodeName: node } : { affinity: elsewhere }),
+      ...(imagePullSecrets ? { imagePullSecrets } : {}),
+      ...(tolerations ? { tolerations } : {}),
+      ...(nodeSelector ? { nodeSelector } : {}),
+      ...(serviceAccountName ? { serviceAccountName } : {}),
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 0,
+      containers: containersOf(source).map(({ name, imageID }, index) => ({
+        name,
+        image: imageID,
+        imagePullPolicy: 'IfNotPresent',
+        command: PULL_ONLY,
+        ...(containers[index]?.resources ? { resources: containers[index].resources } : {}),
+      })),
+    } as PodSpec,
+  }
+}

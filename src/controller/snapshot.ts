@@ -1,0 +1,23 @@
+/** Everything a plan may look at: read once, then pure functions decide. */
+import type { Migration } from '../api/migration.ts'
+import type { Node, Pod } from '../api/pod.ts'
+
+export interface Snapshot {
+  migration: Migration
+  /** Other Migrations of the same pod that have not finished. */
+  rivals: Migration[]
+  /** The pod that spec.podName names now; its UID may differ from the one accepted. */
+  sourcePod: Pod | undefined
+  /** The pod under the destination pod's name. */
+  destinationPod: Pod | undefined
+  /** The short-lived pod that makes kubelet pull the base images (and lets the scheduler pick a node). */
+  pullPod: Pod | undefined
+  nodes: Node[]
+  /** Names of nodes whose podferry agent is Ready. */
+  agents: ReadonlySet<string>
+  /** Names of nodes whose podferry registry is Ready. */
+  registries: ReadonlySet<string>
+}
+
+export const nodeNamed = (snapshot: Snapshot, name: string | undefined): Node | undefined =>
+  snapshot.nodes.find((node) => node.metadata.name === name)

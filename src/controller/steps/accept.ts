@@ -1,0 +1,76 @@
+/** Step 1: preflight. Ends in Accepted, with everything fixed that later steps rely on. */
+import { truth } from '../../api/conditions.ts'
+import type { Finding } from '../checks/check.ts'
+import { nodeFinding, podFinding } from '../checks/preflight.ts'
+import { containersOf, pullPod } from '../pods.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { failureOf, type Plan, type Step, write } from '../step.ts'
+
+/** How long the scheduler may take to find a node before the pod counts as unplaceable. */
+const PLACEMENT_PATIENCE_MS = 20_000
+
+const refuse = (snapshot: Snapshot, now: Date, finding: Finding): Plan =>
+  write(snapshot, now, [{ type: 'Accepted', status: 'False', ...finding }], { failure: failureOf(finding) })
+
+export const accept: Step = (snapshot, now) => {
+  const { migration, sourcePod } = snapshot
+  if (truth(migration.status, 'Accepted') !== 'Unknown') return undefined
+  if (migration.metadata.deletionTimestamp) {
+    return refuse(snapshot, now, { reason: 'Cancelled', message: 'the Migration was deleted before it was accepted' })
+  }
+  const finding = podFinding(snapshot)
+  if (finding || !sourcePod)
+    return refuse(snapshot, now, finding ?? { reason: 'PodNotFound', message: 'the pod is gone' })
+
+  const destination = migration.spec.destinationNode ?? snapshot.pullPod?.spec.nodeName
+  if (!destination) return place(snapshot, now)
+  const misfit = nodeFinding(snapshot, destination)
+  if (misfit) return refuse(snapshot, now, misfit)
+
+  const node = sourcePod.spec.nodeName ?? ''
+  const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination}`
+  return write(snapshot, now, [{ type: 'Accepted', status: 'True', reason: 'PreflightPassed', message }, pending], {
+    mode: 'Image',
+    source: { node, podUID: sourcePod.metadata.uid },
+    destination: { node: destination },
+    containers: containersOf(sourcePod),
+    timings: { acceptedAt: now.toISOString() },
+  })
+}
+
+/** `kubectl wait` and people see that the end is open. */
+const pending = {
+  type: 'Succeeded',
+  status: 'Unknown',
+  reason: 'InProgress',
+  message: 'the migration is under way',
+} as const
+
+/** Without spec.destinationNode the scheduler decides: it is asked by means of the pull pod. */
+function place(snapshot: Snapshot, now: Date): Plan {
+  const { migration, sourcePod, nodes } = snapshot
+  if (!sourcePod) return { requeueAfterMs: 1000 }
+  if (!snapshot.pullPod) {
+    const excluded = nodes.map((node) => node.metadata.name).filter((name) => nodeFinding(snapshot, name))
+    if (excluded.length === nodes.length) {
+      const reasons = nodes.map(({ metadata: { name } }) => `${name}: ${nodeFinding(snapshot, name)?.reason}`)
+      return refuse(snapshot, now, {
+        reason: 'NoNodeFits',
+        message: `no node can be the destination (${reasons.join(', ')})`,
+      })
+    }
+    return {
+      commands: [{ do: 'createPod', role: 'pull', pod: pullPod(migration, sourcePod, excluded) }],
+      requeueAfterMs: 1000,
+    }
+  }
+  const unscheduled = snapshot.pullPod.status?.conditions?.find(
+    (c) => c.type === 'PodScheduled' && c.status === 'False',
+  )
+  const waited = now.getTime() - Date.parse(snapshot.pullPod.metadata.creationTimestamp)
+  if (unscheduled && waited > PLACEMENT_PATIENCE_MS) {
+    const message = `the scheduler finds no node for pod ${sourcePod.metadata.name}: ${unscheduled.message ?? unscheduled.reason}`
+    return refuse(snapshot, now, { reason: 'NoNodeFits', message })
+  }
+  return { requeueAfterMs: 1000 }
+}

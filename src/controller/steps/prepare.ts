@@ -1,0 +1,27 @@
+/** Steps 3 to 7: the base images come to the destination, then the agents work; the commit is our one write. */
+import { condition, isTrue, truth } from '../../api/conditions.ts'
+import { pullPod } from '../pods.ts'
+import { pullPodRemoval, type Step, write } from '../step.ts'
+
+export const pullImages: Step = (snapshot) => {
+  const { migration, sourcePod } = snapshot
+  if (truth(migration.status, 'Committed') !== 'Unknown') return undefined
+  const ready = condition(migration.status, 'DestinationReady')
+  if (ready?.status === 'True') return pullPodRemoval(snapshot)
+  if (ready?.reason !== 'ImagesMissing' || snapshot.pullPod || !sourcePod) return undefined
+  return { commands: [{ do: 'createPod', role: 'pull', pod: pullPod(migration, sourcePod, []) }], requeueAfterMs: 1000 }
+}
+
+/** From here on only the destination may run. The resourceVersion precondition lets exactly one of commit and abort win. */
+export const commit: Step = (snapshot, now) => {
+  const { status, spec } = snapshot.migration
+  if (truth(status, 'Committed') !== 'Unknown') return undefined
+  if (!isTrue(status, 'Delivered') || !isTrue(status, 'Checkpointed')) {
+    const deadline = Date.parse(status?.timings?.acceptedAt ?? now.toISOString()) + spec.timeoutSeconds * 1000
+    return { requeueAfterMs: Math.max(100, Math.min(deadline - now.getTime(), 5000)) }
+  }
+  const message = `from now on only node ${status?.destination?.node} may run the pod`
+  return write(snapshot, now, [{ type: 'Committed', status: 'True', reason: 'CheckpointDelivered', message }], {
+    timings: { ...status?.timings, committedAt: now.toISOString() },
+  })
+}

@@ -1,0 +1,34 @@
+/** Steps 10 to 13: the destination runs, so the source may go. */
+import { isTrue } from '../../api/conditions.ts'
+import { nodeNamed } from '../snapshot.ts'
+import { pullPodRemoval, type Step, write } from '../step.ts'
+import { succeeded } from '../summary.ts'
+
+/** The program is frozen and will be killed by the agent; kubelet only has to take the pod down. */
+const GRACE_SECONDS = 1
+
+export const removeSource: Step = (snapshot, now) => {
+  const { migration, sourcePod } = snapshot
+  const { status } = migration
+  if (!isTrue(status, 'Restored')) return undefined
+
+  const source = sourcePod?.metadata.uid === status?.source?.podUID ? sourcePod : undefined
+  if (source && !source.metadata.deletionTimestamp) {
+    const { name, uid } = source.metadata
+    return {
+      commands: [{ do: 'deletePod', role: 'source', name, uid, graceSeconds: GRACE_SECONDS }],
+      requeueAfterMs: 1000,
+    }
+  }
+  if (!isTrue(status, 'SourceRemoved')) {
+    const nodeExists = nodeNamed(snapshot, status?.source?.node) !== undefined
+    if (source || (nodeExists && !status?.source?.cleanedAt)) return { requeueAfterMs: 1000 }
+    const message = nodeExists
+      ? `pod ${migration.spec.podName} is gone and node ${status?.source?.node} is clean`
+      : `node ${status?.source?.node} left the cluster, and the source with it`
+    return write(snapshot, now, [{ type: 'SourceRemoved', status: 'True', reason: 'SourcePodDeleted', message }])
+  }
+  const destinationClean = status?.destination?.cleanedAt || !nodeNamed(snapshot, status?.destination?.node)
+  if (!destinationClean) return { requeueAfterMs: 1000 }
+  return pullPodRemoval(snapshot) ?? succeeded(snapshot, now)
+}
