@@ -5,6 +5,7 @@
  * docs/design/0001-image-mode.md and repeated in one word in each description.
  */
 import { z } from 'zod'
+import type { KubeObject, ObjectMeta } from '../kube/resource.ts'
 
 /** RFC 1123 subdomain: names of pods and nodes. RE2 must run it too, so no look-around. */
 const objectName = z
@@ -158,23 +159,14 @@ export type Condition = z.output<typeof conditionSchema>
 export type MigrationContainer = z.output<typeof containerSchema>
 export type StepDurations = z.output<typeof stepsSchema>
 
-/** The part of metav1.ObjectMeta that podferry reads; unknown members are kept by everything that writes. */
-export interface Metadata {
-  name: string
-  namespace?: string
+/** Metadata of an object that the API server has stored. */
+export interface Metadata extends ObjectMeta {
   uid: string
   resourceVersion: string
-  generation?: number
   creationTimestamp: string
-  deletionTimestamp?: string
-  finalizers?: string[]
-  labels?: Record<string, string>
-  annotations?: Record<string, string>
 }
 
-export interface Migration {
-  apiVersion: string
-  kind: string
+export interface Migration extends KubeObject {
   metadata: Metadata
   spec: MigrationSpec
   status?: MigrationStatus

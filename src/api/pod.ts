@@ -2,15 +2,8 @@
  * The parts of core/v1 that podferry reads. Objects stay raw JSON: members not named here are kept
  * by every copy (typed clients drop what they do not know, and a pod must be moved whole).
  */
+import type { KubeObject } from '../kube/resource.ts'
 import type { Metadata } from './migration.ts'
-
-export interface OwnerReference {
-  apiVersion: string
-  kind: string
-  name: string
-  uid: string
-  controller?: boolean
-}
 
 export interface Container {
   name: string
@@ -49,6 +42,8 @@ export interface PodSpec {
   hostIPC?: boolean
   shareProcessNamespace?: boolean
   restartPolicy?: string
+  automountServiceAccountToken?: boolean
+  terminationGracePeriodSeconds?: number
   runtimeClassName?: string
   imagePullSecrets?: { name: string }[]
   containers: Container[]
@@ -77,10 +72,8 @@ export interface ContainerStatus {
   state?: ContainerState
 }
 
-export interface Pod {
-  apiVersion?: string
-  kind?: string
-  metadata: Metadata & { ownerReferences?: OwnerReference[]; generateName?: string }
+export interface Pod extends KubeObject {
+  metadata: Metadata
   spec: PodSpec
   status?: {
     phase?: string
@@ -93,7 +86,7 @@ export interface Pod {
   }
 }
 
-export interface Node {
+export interface Node extends KubeObject {
   metadata: Metadata
   spec?: { unschedulable?: boolean; taints?: { key: string; value?: string; effect: string }[] }
   status?: {

@@ -157,6 +157,6 @@ export function pullPod(migration: Migration, source: Pod, excludedNodes: string
         command: PULL_ONLY,
         ...(containers[index]?.resources ? { resources: containers[index].resources } : {}),
       })),
-    } as PodSpec,
+    },
   }
 }

@@ -7,6 +7,9 @@ import { succeeded } from '../summary.ts'
 /** The program is frozen and will be killed by the agent; kubelet only has to take the pod down. */
 const GRACE_SECONDS = 1
 
+/** Pods are not watched (a cluster's worth of them would not fit our memory), so the last wait looks often. */
+const SETTLE_MS = 200
+
 export const removeSource: Step = (snapshot, now) => {
   const { migration, sourcePod } = snapshot
   const { status } = migration
@@ -22,13 +25,13 @@ export const removeSource: Step = (snapshot, now) => {
   }
   if (!isTrue(status, 'SourceRemoved')) {
     const nodeExists = nodeNamed(snapshot, status?.source?.node) !== undefined
-    if (source || (nodeExists && !status?.source?.cleanedAt)) return { requeueAfterMs: 1000 }
+    if (source || (nodeExists && !status?.source?.cleanedAt)) return { requeueAfterMs: SETTLE_MS }
     const message = nodeExists
       ? `pod ${migration.spec.podName} is gone and node ${status?.source?.node} is clean`
       : `node ${status?.source?.node} left the cluster, and the source with it`
     return write(snapshot, now, [{ type: 'SourceRemoved', status: 'True', reason: 'SourcePodDeleted', message }])
   }
   const destinationClean = status?.destination?.cleanedAt || !nodeNamed(snapshot, status?.destination?.node)
-  if (!destinationClean) return { requeueAfterMs: 1000 }
+  if (!destinationClean) return { requeueAfterMs: SETTLE_MS }
   return pullPodRemoval(snapshot) ?? succeeded(snapshot, now)
 }

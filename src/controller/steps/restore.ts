@@ -7,8 +7,10 @@ import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
 
 export const restore: Step = (snapshot, now) => {
-  const { migration, sourcePod } = snapshot
+  const { migration } = snapshot
   const { status } = migration
+  // Another pod may have taken the name since: only the accepted one may be copied.
+  const sourcePod = snapshot.sourcePod?.metadata.uid === status?.source?.podUID ? snapshot.sourcePod : undefined
   if (!isTrue(status, 'Committed') || truth(status, 'Restored') !== 'Unknown') return undefined
   if (!isNodeReady(nodeNamed(snapshot, status?.destination?.node))) return reportLost(snapshot, now)
 
@@ -42,6 +44,10 @@ export const restore: Step = (snapshot, now) => {
   }
   return { requeueAfterMs: 5000 }
 }
+
+/** The API server will never take the destination pod as it is (quota, admission, an invalid field). */
+export const podRejected = (snapshot: Snapshot, now: Date, message: string): Plan =>
+  giveUp(snapshot, now, `the API server refuses the destination pod: ${message}`, 'PodRejected')
 
 /** Restored=False is final: nothing of the destination may run any more, so that the source can be thawed. */
 function giveUp(snapshot: Snapshot, now: Date, message: string, reason: string): Plan {

@@ -1,0 +1,14 @@
+/** Where the kinds that podferry reads live in the API. */
+import type { Resource } from '../kube/resource.ts'
+import type { Migration } from './migration.ts'
+import { GROUP, VERSION } from './names.ts'
+import type { Node, Pod } from './pod.ts'
+
+export const MIGRATIONS: Resource<Migration> = {
+  group: GROUP,
+  version: VERSION,
+  plural: 'migrations',
+  namespaced: true,
+}
+export const PODS: Resource<Pod> = { group: '', version: 'v1', plural: 'pods', namespaced: true }
+export const NODES: Resource<Node> = { group: '', version: 'v1', plural: 'nodes', namespaced: false }

@@ -1,0 +1,70 @@
+/** All reads of one reconcile. What decides is read from the API server itself; caches only say where to look. */
+import { isFinished } from '../api/conditions.ts'
+import type { Migration } from '../api/migration.ts'
+import { isPodReady, type Pod } from '../api/pod.ts'
+import { MIGRATIONS, NODES, PODS } from '../api/resources.ts'
+import type { KubeClient } from '../kube/client.ts'
+import { isNotFound } from '../kube/error.ts'
+import type { KubeObject, Resource } from '../kube/resource.ts'
+import { pullPodName } from './pods.ts'
+import type { Snapshot } from './snapshot.ts'
+import { expectedPodName } from './steps/restore.ts'
+
+const COMPONENT_LABEL = 'app.kubernetes.io/component'
+
+export interface GatherDeps {
+  client: KubeClient
+  /** Where podferry's own pods live. */
+  systemNamespace: string
+  /** Other Migrations of the same namespace, from the informer: an old view only refuses a rival a little later. */
+  migrationsIn(namespace: string): readonly Migration[]
+}
+
+/** @returns everything a plan looks at, or undefined when the Migration no longer exists */
+export async function gather(deps: GatherDeps, namespace: string, name: string): Promise<Snapshot | undefined> {
+  const { client } = deps
+  const migration = await find(client, MIGRATIONS, namespace, name)
+  if (!migration) return undefined
+  const pod = (podName: string) => find(client, PODS, namespace, podName)
+  const [sourcePod, pullPod, nodes, own] = await Promise.all([
+    pod(migration.spec.podName),
+    pod(pullPodName(migration)),
+    client.list(NODES),
+    client.list(PODS, { namespace: deps.systemNamespace, labelSelector: `${COMPONENT_LABEL} in (agent,registry)` }),
+  ])
+  const destinationName = expectedPodName({ migration, sourcePod })
+  return {
+    migration,
+    rivals: rivalsOf(migration, deps.migrationsIn(namespace)),
+    sourcePod,
+    pullPod,
+    destinationPod: destinationName === undefined ? undefined : await pod(destinationName),
+    nodes: nodes.items,
+    agents: nodesOf(own.items, 'agent'),
+    registries: nodesOf(own.items, 'registry'),
+  }
+}
+
+const rivalsOf = (migration: Migration, all: readonly Migration[]) =>
+  all.filter(
+    (other) =>
+      other.spec.podName === migration.spec.podName &&
+      other.metadata.uid !== migration.metadata.uid &&
+      !isFinished(other.status),
+  )
+
+const nodesOf = (pods: Pod[], component: string): ReadonlySet<string> =>
+  new Set(
+    pods
+      .filter((pod) => pod.metadata.labels?.[COMPONENT_LABEL] === component && isPodReady(pod))
+      .map((pod) => pod.spec.nodeName ?? ''),
+  )
+
+async function find<T extends KubeObject>(client: KubeClient, resource: Resource<T>, namespace: string, name: string) {
+  try {
+    return await client.get(resource, namespace, name)
+  } catch (error) {
+    if (isNotFound(error)) return undefined
+    throw error
+  }
+}
