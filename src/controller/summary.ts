@@ -1,5 +1,5 @@
 /** The end of a Migration: the summary conditions, the downtime and the duration of each step. */
-import { condition } from '../api/conditions.ts'
+import { condition, isFalse } from '../api/conditions.ts'
 import type { MigrationStatus, StepDurations } from '../api/migration.ts'
 import { elapsedMs, formatDuration } from '../api/timestamps.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -16,14 +16,14 @@ export function succeeded(snapshot: Snapshot, now: Date): Plan {
 /** @returns the plan that writes Succeeded=False after the source was resumed */
 export function rolledBack(snapshot: Snapshot, now: Date): Plan {
   const { status, spec } = snapshot.migration
-  const lost = ['PodGone', 'PodTerminating', 'PodReplaced'].includes(status?.failure?.reason ?? '')
+  const decisive = isFalse(status, 'Committed') ? condition(status, 'Committed') : condition(status, 'Restored')
+  const { reason = 'Unknown', message = 'no reason was recorded' } = status?.failure ?? decisive ?? {}
+  const lost = ['PodGone', 'PodTerminating', 'PodReplaced'].includes(reason)
   const outcome = lost
     ? 'the pod was removed by somebody else'
     : `pod ${spec.podName} runs on at ${status?.source?.node}`
-  return end(snapshot, now, false, {
-    reason: 'RolledBack',
-    message: `${outcome}: ${status?.failure?.reason ?? 'Unknown'}: ${status?.failure?.message ?? 'no reason recorded'}`,
-  })
+  const why = { reason: 'RolledBack', message: `${outcome}: ${reason}: ${message}` }
+  return end(snapshot, now, false, why, { failure: { ...status?.failure, reason, message } })
 }
 
 /** @returns the plan that writes Succeeded=False for a Migration that preflight refused */
@@ -32,7 +32,13 @@ export function refused(snapshot: Snapshot, now: Date): Plan {
   return end(snapshot, now, false, { reason: accepted?.reason ?? 'Refused', message: accepted?.message ?? '' })
 }
 
-function end(snapshot: Snapshot, now: Date, success: boolean, why: { reason: string; message: string }): Plan {
+function end(
+  snapshot: Snapshot,
+  now: Date,
+  success: boolean,
+  why: { reason: string; message: string },
+  fields: Partial<MigrationStatus> = {},
+): Plan {
   const { status, metadata } = snapshot.migration
   const finishedAt = now.toISOString()
   const downtimeMs = downtimeOf(status)
@@ -45,6 +51,7 @@ function end(snapshot: Snapshot, now: Date, success: boolean, why: { reason: str
       { type: 'Failed', status: success ? 'False' : 'True', ...why },
     ],
     {
+      ...fields,
       timings: {
         ...status?.timings,
         finishedAt,

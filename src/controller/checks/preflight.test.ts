@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Pod } from '../../api/pod.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { aMigration, aNode, aPod, aSnapshot } from '../testing/builders.ts'
+import { nodeFinding, podFinding } from './preflight.ts'
+
+const withPod = (spec: Partial<Pod['spec']>, metadata: Partial<Pod['metadata']> = {}) =>
+  aSnapshot({ sourcePod: aPod(spec, metadata) })
+
+const owned = (kind: string) =>
+  withPod({}, { ownerReferences: [{ apiVersion: 'apps/v1', kind, name: 'owner', uid: 'u', controller: true }] })
+
+const two = [
+  { name: 'a', image: 'i' },
+  { name: 'b', image: 'i' },
+]
+
+/** A sentence, the situation, the reason, and a word that the remedy must contain. */
+const ABOUT_THE_POD: [string, Snapshot, string, RegExp][] = [
+  ['a pod that does not exist', aSnapshot({ sourcePod: undefined }), 'PodNotFound', /kubectl get pods/],
+  [
+    'a pod that is not running',
+    aSnapshot({ sourcePod: { ...aPod(), status: { phase: 'Pending' } } }),
+    'PodNotRunning',
+    /wait/,
+  ],
+  ['a pod on its way out', withPod({}, { deletionTimestamp: '2026-01-01T00:00:00Z' }), 'PodTerminating', /deleted/],
+  ['a pod on the node network', withPod({ hostNetwork: true }), 'HostNamespaces', /Remove hostNetwork/],
+  ['a pod in the node process namespace', withPod({ hostPID: true }), 'HostNamespaces', /Remove hostPID/],
+  ['a shared process namespace', withPod({ shareProcessNamespace: true }), 'SharedProcessNamespace', /Remove it/],
+  ['a static pod', withPod({}, { annotations: { 'kubernetes.io/config.mirror': 'x' } }), 'StaticPod', /manifest/],
+  ['a pod of a DaemonSet', owned('DaemonSet'), 'DaemonSetPod', /nowhere/],
+  ['a pod of a ReplicaSet', owned('ReplicaSet'), 'OwnerNotSupported', /bare pods/],
+  ['several containers', withPod({ containers: two }), 'SeveralContainers', /one container/],
+  ['an emptyDir', withPod({ volumes: [{ name: 'scratch', emptyDir: {} }] }), 'VolumeNotSupported', /scratch.*emptyDir/],
+  ['mode Live', aSnapshot({ migration: aMigration({ mode: 'Live' }) }), 'LiveNotAvailable', /Image/],
+  ['connections Keep', aSnapshot({ migration: aMigration({ connections: 'Keep' }) }), 'KeepNotAvailable', /Close/],
+]
+
+for (const [sentence, snapshot, reason, remedy] of ABOUT_THE_POD) {
+  test(`preflight refuses ${sentence}`, () => {
+    const finding = podFinding(snapshot)
+    assert.equal(finding?.reason, reason)
+    assert.match(finding.message, remedy)
+  })
+}
+
+const NODE_2_CORDONED = [aNode('node-1'), aNode('node-2', { spec: { unschedulable: true } })]
+const TAINT = { key: 'gpu', effect: 'NoSchedule' }
+
+const ABOUT_THE_NODE: [string, Snapshot, string, string, RegExp][] = [
+  ['an unknown node', aSnapshot(), 'node-9', 'NodeNotFound', /node-1, node-2/],
+  ['the node it is on', aSnapshot(), 'node-1', 'SameNode', /another node/],
+  [
+    'a node that is not ready',
+    aSnapshot({ nodes: [aNode('node-1'), aNode('node-2', { status: { conditions: [] } })] }),
+    'node-2',
+    'NodeNotReady',
+    /another node/,
+  ],
+  ['a cordoned node', aSnapshot({ nodes: NODE_2_CORDONED }), 'node-2', 'NodeUnschedulable', /uncordon/],
+  [
+    'a taint that the pod does not tolerate',
+    aSnapshot({ nodes: [aNode('node-1'), aNode('node-2', { spec: { taints: [TAINT] } })] }),
+    'node-2',
+    'NodeTainted',
+    /gpu/,
+  ],
+  ['a node without an agent', aSnapshot({ agents: new Set(['node-1']) }), 'node-2', 'NoAgent', /component=agent/],
+  ['a node without a registry', aSnapshot({ registries: new Set() }), 'node-2', 'NoRegistry', /component=registry/],
+]
+
+for (const [sentence, snapshot, node, reason, remedy] of ABOUT_THE_NODE) {
+  test(`preflight refuses ${sentence}`, () => {
+    const finding = nodeFinding(snapshot, node)
+    assert.equal(finding?.reason, reason)
+    assert.match(finding.message, remedy)
+  })
+}
+
+test('a taint that the pod tolerates is no obstacle', () => {
+  const snapshot = aSnapshot({
+    sourcePod: aPod({ tolerations: [{ key: 'gpu', operator: 'Exists' }] }),
+    nodes: [aNode('node-1'), aNode('node-2', { spec: { taints: [TAINT] } })],
+  })
+  assert.equal(nodeFinding(snapshot, 'node-2'), undefined)
+})
+
+test('of two Migrations of one pod exactly one is refused', () => {
+  const [first, second] = [aMigration(), aMigration()]
+  second.metadata = { ...second.metadata, name: 'second', uid: 'ffffffff-0000-4000-8000-000000000001' }
+  const findings = [
+    podFinding(aSnapshot({ migration: first, rivals: [second] })),
+    podFinding(aSnapshot({ migration: second, rivals: [first] })),
+  ]
+  assert.deepEqual(
+    findings.map((finding) => finding?.reason),
+    [undefined, 'AlreadyMigrating'],
+  )
+})
+
+test('a pod that can move is not refused', () => {
+  assert.equal(podFinding(aSnapshot()), undefined)
+  assert.equal(nodeFinding(aSnapshot(), 'node-2'), undefined)
+})
