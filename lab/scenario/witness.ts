@@ -1,0 +1,73 @@
+/**
+ * A witness outside all pods: counters report every number to it by UDP. Two copies that run at once, a number lost,
+ * doubled or counted from the start again can't hide from it.
+ */
+import { createSocket } from 'node:dgram'
+
+interface Report {
+  /** Drawn by the program at its start and kept in its memory: a fresh start has another. */
+  nonce: string
+  number: number
+  /** Address of the pod that sent it. */
+  from: string
+  /** Milliseconds since the epoch. */
+  at: number
+}
+
+export interface Witness {
+  /** `address:port` for the counter's argument. */
+  readonly target: string
+  readonly reports: readonly Report[]
+  close(): Promise<void>
+}
+
+/** Listens on the lab's gateway address; the caller must be inside the lab's network namespace. */
+export async function startWitness(address: string): Promise<Witness> {
+  const reports: Report[] = []
+  const socket = createSocket('udp4')
+  socket.on('message', (message, { address: from }) => {
+    const [nonce = '', number = ''] = message.toString().trim().split(' ')
+    reports.push({ nonce, number: Number(number), from, at: Date.now() })
+  })
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject)
+    socket.bind(0, address, resolve)
+  })
+  return {
+    target: `${address}:${socket.address().port}`,
+    reports,
+    close: () => new Promise((resolve) => socket.close(() => resolve())),
+  }
+}
+
+/**
+ * Everything a witness can hold against a migration. Pure.
+ *
+ * @returns one sentence for each violation; empty when one single program counted without gap or repeat, one copy at a time
+ */
+export function violations(reports: readonly Report[]): string[] {
+  const found: string[] = []
+  const left = new Set<string>()
+  let previous: Report | undefined
+  for (const report of reports) {
+    if (previous && report.nonce !== previous.nonce) found.push(`a fresh start: ${describe(report)} has another nonce`)
+    if (previous && report.number !== previous.number + 1)
+      found.push(`${describe(report)} follows ${describe(previous)}`)
+    if (previous && report.from !== previous.from) left.add(previous.from)
+    if (left.has(report.from)) found.push(`${describe(report)}: this copy had been left for another`)
+    previous = report
+  }
+  return found
+}
+
+/** The longest silence between two reports of different copies, in milliseconds: downtime as the outside saw it. */
+export function longestHandover(reports: readonly Report[]): number {
+  let longest = 0
+  for (const [index, report] of reports.entries()) {
+    const before = reports[index - 1]
+    if (before && before.from !== report.from) longest = Math.max(longest, report.at - before.at)
+  }
+  return longest
+}
+
+const describe = ({ number, from }: Report) => `number ${number} from ${from}`
