@@ -1,0 +1,66 @@
+/** `bin/lab`: reads the command line and runs one command. */
+import { type Command, parseArguments, USAGE } from './arguments.ts'
+import { labDown, labUp } from './cluster.ts'
+import { requireRootOnLinux } from './host.ts'
+import { kubectlCommand, kubectlEnvironment } from './kubectl.ts'
+import { LabError } from './lab-error.ts'
+import { withLock } from './lock.ts'
+import { inMachine, machineEnvironment } from './machine.ts'
+import { setRestoreSupport } from './node-settings.ts'
+import { partLog } from './parts.ts'
+import { enterLab } from './places.ts'
+import { runAttached } from './run.ts'
+import { setup } from './setup/setup.ts'
+
+/** @returns the exit code. */
+async function runCommand(command: Command): Promise<number> {
+  switch (command.name) {
+    case 'help':
+      process.stdout.write(USAGE)
+      return 0
+    case 'up':
+      await withLock('up', async () => {
+        const started = Date.now()
+        await setup({ quietWhenDone: true })
+        for (const node of command.noRestore) await setRestoreSupport(node, false)
+        await labUp()
+        console.log(`both nodes are Ready after ${((Date.now() - started) / 1000).toFixed(1)} s`)
+      })
+      return 0
+    case 'down':
+      await withLock('down', () => labDown({ force: command.force }))
+      return 0
+    case 'setup':
+      await withLock('setup', () => setup({ quietWhenDone: false }))
+      return 0
+    case 'kubectl':
+      return runAttached(kubectlCommand(command.args), kubectlEnvironment())
+    case 'enter':
+      return runAttached(enterLab(command.argv))
+    case 'shell':
+      return runAttached(
+        await inMachine(command.machine, command.argv.length > 0 ? command.argv : ['bash', '-i']),
+        machineEnvironment(),
+      )
+    case 'logs':
+      return runAttached([
+        'tail',
+        '-n',
+        '200',
+        ...(command.follow ? ['-f'] : []),
+        partLog(command.machine, command.part),
+      ])
+    default:
+      throw new LabError(`${command.name} is not there yet`)
+  }
+}
+
+try {
+  const command = parseArguments(process.argv.slice(2))
+  if (command.name !== 'help') requireRootOnLinux()
+  process.exitCode = await runCommand(command)
+} catch (error) {
+  if (!(error instanceof LabError)) throw error
+  console.error(`lab: ${error.message}`)
+  process.exitCode = error.exitCode
+}

@@ -1,0 +1,54 @@
+/** Which processes are ours: told by recorded identity, namespaces and cgroups, never by name. */
+import { readdir, readlink, stat } from 'node:fs/promises'
+import { readIfThere } from './files.ts'
+
+/** A process number alone may be reused; with its start time (clock ticks since boot) it may not. */
+export interface ProcessIdentity {
+  pid: number
+  startTime: string
+}
+
+/** @param line the content of `/proc/PID/stat` (the second field may hold spaces and parentheses). */
+export function parseStat(line: string): ProcessIdentity & { state: string } {
+  const rest = line.slice(line.lastIndexOf(')') + 2).split(' ')
+  return { pid: Number.parseInt(line, 10), state: rest[0] ?? '', startTime: rest[19] ?? '' }
+}
+
+/** @returns whether exactly this process still runs (a zombie does not). */
+export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
+  const line = await readIfThere(`/proc/${identity.pid}/stat`)
+  if (line === undefined) return false
+  const now = parseStat(line)
+  return now.startTime === identity.startTime && now.state !== 'Z'
+}
+
+export async function identityOf(pid: number): Promise<ProcessIdentity | undefined> {
+  const line = await readIfThere(`/proc/${pid}/stat`)
+  return line === undefined ? undefined : parseStat(line)
+}
+
+async function allPids(): Promise<number[]> {
+  const entries = await readdir('/proc')
+  return entries.filter((name) => /^\d+$/.test(name)).map(Number)
+}
+
+/** @returns the processes whose network namespace is the one mounted at `path`; none where it is not there. */
+export async function pidsInNetns(path: string): Promise<number[]> {
+  const wanted = await stat(path).catch(() => undefined)
+  if (wanted === undefined) return []
+  const found: number[] = []
+  for (const pid of await allPids()) {
+    const link = await readlink(`/proc/${pid}/ns/net`).catch(() => '')
+    if (link === `net:[${wanted.ino}]`) found.push(pid)
+  }
+  return found
+}
+
+/** SIGKILL; a process that is gone already is what was wanted. */
+export function killHard(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
