@@ -107,6 +107,9 @@ function kubeletConfig(node: NodeName): object {
     localStorageCapacityIsolation: false,
     nodeStatusUpdateFrequency: '5s',
     syncFrequency: '10s',
+    // Fault tests kill the same container many times: it must come back in a second each time.
+    featureGates: { KubeletCrashLoopBackOffMax: true },
+    crashLoopBackOff: { maxContainerRestartPeriod: '1s' },
   }
 }
 
