@@ -1,0 +1,122 @@
+/** Reading and changing the freezer of one pod cgroup, version 1 or 2. */
+import type { Dirent } from 'node:fs'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { PodferryError } from '../../errors.ts'
+import { freezerFolder, type PodCgroup } from './pod-cgroup.ts'
+
+export type FreezerState = 'thawed' | 'freezing' | 'frozen' | 'gone'
+
+const pollMs = 10
+const patienceMs = 10_000
+
+/** @returns what the kernel says now; `gone` when the cgroup no longer exists */
+export async function freezerState(hostRoot: string, cgroup: PodCgroup): Promise<FreezerState> {
+  const folder = join(hostRoot, freezerFolder(cgroup))
+  try {
+    if (cgroup.version === 1) {
+      const state = (await readFile(join(folder, 'freezer.state'), 'utf8')).trim()
+      return state === 'FROZEN' ? 'frozen' : state === 'FREEZING' ? 'freezing' : 'thawed'
+    }
+    if (/^frozen 1$/m.test(await readFile(join(folder, 'cgroup.events'), 'utf8'))) return 'frozen'
+    return (await readFile(join(folder, 'cgroup.freeze'), 'utf8')).trim() === '1' ? 'freezing' : 'thawed'
+  } catch (error) {
+    if (isGone(error)) return 'gone'
+    throw error
+  }
+}
+
+/**
+ * Lets every process of the pod run again and returns when the kernel says that they do.
+ *
+ * @throws PodferryError `ThawFailed` when the cgroup stays frozen: an ancestor must be frozen by somebody else
+ */
+export async function thaw(hostRoot: string, cgroup: PodCgroup): Promise<void> {
+  const file = cgroup.version === 1 ? 'freezer.state' : 'cgroup.freeze'
+  const end = Date.now() + patienceMs
+  while (Date.now() < end) {
+    try {
+      await writeFile(join(hostRoot, freezerFolder(cgroup), file), cgroup.version === 1 ? 'THAWED' : '0', {
+        flag: 'r+',
+      })
+    } catch (error) {
+      if (isGone(error)) return
+      throw error
+    }
+    const state = await freezerState(hostRoot, cgroup)
+    if (state === 'thawed' || state === 'gone') return
+    await delay(pollMs)
+  }
+  throw new PodferryError({
+    reason: 'ThawFailed',
+    message: `cgroup ${cgroup.path} stays frozen after a thaw; look for a frozen cgroup above it on the node`,
+    retry: 'backoff',
+  })
+}
+
+/**
+ * Ends every process of the pod without one more instruction of its program: a process that wakes with SIGKILL pending dies
+ * before it returns to user mode. Version 2 lets frozen processes die; in version 1 they die on the thaw, which comes only
+ * after the last of them has been signalled.
+ *
+ * @throws PodferryError `KillFailed` when processes are still there after ten seconds
+ */
+export async function killAll(hostRoot: string, cgroup: PodCgroup): Promise<void> {
+  const end = Date.now() + patienceMs
+  const folder = join(hostRoot, freezerFolder(cgroup))
+  const signalled = new Set<number>()
+  for (;;) {
+    // What came between the listing and the signal (an exec probe) is found by the next round.
+    const fresh = (await processesIn(folder)).filter((pid) => !signalled.has(pid))
+    if (fresh.length === 0) break
+    for (const pid of fresh) signalled.add(kill(pid))
+  }
+  await thaw(hostRoot, cgroup)
+  while (Date.now() < end) {
+    const left = await processesIn(folder)
+    if (left.length === 0) return
+    left.forEach(kill)
+    await delay(pollMs)
+  }
+  throw new PodferryError({
+    reason: 'KillFailed',
+    message: `processes of cgroup ${cgroup.path} do not die; they hang in the kernel, see their /proc/PID/stack`,
+    retry: 'backoff',
+  })
+}
+
+async function processesIn(folder: string): Promise<number[]> {
+  let entries: Dirent[]
+  let own: string
+  try {
+    own = await readFile(join(folder, 'cgroup.procs'), 'utf8')
+    entries = await readdir(folder, { withFileTypes: true })
+  } catch (error) {
+    if (isGone(error)) return []
+    throw error
+  }
+  const below = await Promise.all(
+    entries.filter((entry) => entry.isDirectory()).map((entry) => processesIn(join(folder, entry.name))),
+  )
+  return [...own.split('\n').filter(Boolean).map(Number), ...below.flat()]
+}
+
+function kill(pid: number): number {
+  // The kernel shows 0 for a process outside the reader's PID namespace; a signal to 0 would hit our own process group.
+  if (!Number.isSafeInteger(pid) || pid <= 1) {
+    throw new PodferryError({
+      reason: 'KillFailed',
+      message: `the pod's cgroup holds process ${pid} as seen from here; the agent's pod needs hostPID: true`,
+    })
+  }
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+  return pid
+}
+
+// ENODEV: the cgroup was removed while its file was open.
+const isGone = (error: unknown): boolean => ['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')

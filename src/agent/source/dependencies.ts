@@ -1,0 +1,35 @@
+/** The effects that the source side needs, so that tests run the same code on scratch folders and loopback servers. */
+import type { EventRecorder } from '../../kube/events.ts'
+import type { Fence } from '../fence/fence.ts'
+import type { Journal } from '../journal.ts'
+import type { Kubelet } from '../kubelet.ts'
+import type { SourceEntry } from './entry.ts'
+
+/** One archive on its way to the agent of the destination node. */
+export interface Delivery {
+  node: { name: string; address: string }
+  namespace: string
+  migrationName: string
+  migrationUID: string
+  container: string
+  /** As this process sees it. */
+  archivePath: string
+  signal: AbortSignal
+  onProgress: (bytes: number) => void
+}
+
+export interface SourceDependencies {
+  journal: Journal<SourceEntry>
+  fence: Fence
+  kubelet: Kubelet
+  /** The kubelet's --root-dir on the node. */
+  kubeletRoot: string
+  /** Puts the hook and CRIU's configuration in place, if they are not. */
+  install(): Promise<void>
+  /** Resumes a container whose runtime was interrupted between pausing and resuming it. */
+  resumeContainer(containerID: string): Promise<void>
+  send(delivery: Delivery): Promise<{ manifestDigest: string; size: number }>
+  /** Looks at the Migration again soon. */
+  wake(migrationUID: string): void
+  recorder: EventRecorder
+}

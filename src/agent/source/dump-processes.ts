@@ -1,0 +1,26 @@
+/** Whether a dump of a container is still under way, seen in the node's process list: the only witness after a crash. */
+import { readdir, readFile, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** @returns true while a `runc checkpoint`, or a CRIU that works for it, names the container */
+export async function isDumpRunning(hostRoot: string, containerID: string): Promise<boolean> {
+  const proc = join(hostRoot, '/proc')
+  const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name))
+  for (const pid of pids) {
+    if (await dumps(join(proc, pid), containerID)) return true
+  }
+  return false
+}
+
+async function dumps(process: string, containerID: string): Promise<boolean> {
+  // A process that ended while we looked does not dump.
+  const argv = (await readFile(join(process, 'cmdline'), 'utf8').catch(() => '')).split('\0')
+  const program = argv[0]?.split('/').at(-1) ?? ''
+  if (argv.includes('checkpoint') && argv.includes(containerID)) return true
+  // `criu swrk 3` says nothing in its arguments; it stands in its work folder, or has files open there.
+  if (program !== 'criu') return false
+  const links = [join(process, 'cwd')]
+  for (const fd of await readdir(join(process, 'fd')).catch(() => [])) links.push(join(process, 'fd', fd))
+  const targets = await Promise.all(links.map((link) => readlink(link).catch(() => '')))
+  return argv.some((word) => word.includes(containerID)) || targets.some((target) => target.includes(containerID))
+}

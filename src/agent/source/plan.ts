@@ -1,0 +1,69 @@
+/** What the source agent does next. Pure: a function of the status, the journal and what runs in this process. */
+import { isFalse, isTrue, truth } from '../../api/conditions.ts'
+import type { MigrationStatus } from '../../api/migration.ts'
+import type { SourceEntry } from './entry.ts'
+
+export interface SourceView {
+  status: MigrationStatus
+  /** The journal's entry, as far as a decision needs it. */
+  entry: Pick<SourceEntry, 'step'> | undefined
+  /** What this process is doing for the Migration; `sent` when all archives have reached the destination. */
+  task: 'dump' | 'deliver' | 'sent' | undefined
+  /** The pod with the UID of status.source. */
+  pod: 'present' | 'leaving' | 'gone'
+  /** Whether the pod's cgroup is frozen now. Looked at only while `fenced` and not committed. */
+  frozen: boolean
+}
+
+export type SourceAction =
+  | { do: 'wait' }
+  /** Starts the dump. */
+  | { do: 'checkpoint' }
+  /** The Migration is aborted while a dump runs: keeps the hook from freezing, if it still can. */
+  | { do: 'withdraw' }
+  /** A dump that an earlier process began: brings the pod back to what it was. */
+  | { do: 'unwind' }
+  | { do: 'reportCheckpointed' }
+  | { do: 'reportFailed' }
+  /** `Checkpointed` cannot be kept: its journal entry or its freeze is lost. */
+  | { do: 'reportLost'; what: 'journal' | 'fence' }
+  | { do: 'deliver' }
+  /** Ends the fence, takes away everything of the Migration and says so. */
+  | { do: 'release'; by: 'thaw' | 'kill' }
+
+const WAIT: SourceAction = { do: 'wait' }
+
+/** The next action; `wait` when it is somebody else's turn. */
+export function plan(view: SourceView): SourceAction {
+  const { status, entry, task } = view
+  if (status.source?.cleanedAt !== undefined && entry === undefined) return WAIT
+  // A dump cannot be taken back by hanging up: the runtime would leave the container paused. It is waited for.
+  if (task === 'dump') return isFalse(status, 'Committed') ? { do: 'withdraw' } : WAIT
+  if (entry?.step === 'dumping') return { do: 'unwind' }
+  const by = releaseBy(view)
+  if (by !== undefined) return { do: 'release', by }
+  if (truth(status, 'Committed') !== 'Unknown') return WAIT
+  return isFalse(status, 'Checkpointed') ? WAIT : beforeCommit(view)
+}
+
+/**
+ * How the fence may be ended: the three situations of docs/design/0001-image-mode.md.
+ *
+ * @returns undefined while it must hold
+ */
+export function releaseBy({ status, pod }: Pick<SourceView, 'status' | 'pod'>): 'thaw' | 'kill' | undefined {
+  if (isFalse(status, 'Committed')) return 'thaw'
+  if (isFalse(status, 'Restored')) return status.destination?.removedAt === undefined ? undefined : 'thaw'
+  return isTrue(status, 'Restored') && pod !== 'present' ? 'kill' : undefined
+}
+
+function beforeCommit({ status, entry, task, frozen }: SourceView): SourceAction {
+  if (entry?.step === 'failed') return { do: 'reportFailed' }
+  if (entry === undefined) {
+    if (isTrue(status, 'Checkpointed')) return { do: 'reportLost', what: 'journal' }
+    return isTrue(status, 'DestinationReady') ? { do: 'checkpoint' } : WAIT
+  }
+  if (!frozen) return { do: 'reportLost', what: 'fence' }
+  if (!isTrue(status, 'Checkpointed')) return { do: 'reportCheckpointed' }
+  return isTrue(status, 'Delivered') || task !== undefined ? WAIT : { do: 'deliver' }
+}
