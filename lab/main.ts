@@ -1,9 +1,13 @@
 /** `bin/lab`: reads the command line and runs one command. */
+
+import { actOnNode, actOnPart } from './actions.ts'
 import { type Command, parseArguments, USAGE } from './arguments.ts'
-import { labDown, labUp } from './cluster.ts'
+import { kubectlCommand, kubectlEnvironment } from './cluster.ts'
 import { requireRootOnLinux } from './host.ts'
-import { kubectlCommand, kubectlEnvironment } from './kubectl.ts'
+import { publishedRef, publishFromHost } from './images/publish.ts'
+import { IMAGES } from './images.ts'
 import { LabError } from './lab-error.ts'
+import { labDown, labUp } from './lifecycle.ts'
 import { withLock } from './lock.ts'
 import { inMachine, machineEnvironment } from './machine.ts'
 import { setRestoreSupport } from './node-settings.ts'
@@ -11,6 +15,7 @@ import { partLog } from './parts.ts'
 import { enterLab } from './places.ts'
 import { runAttached } from './run.ts'
 import { setup } from './setup/setup.ts'
+import { status } from './status.ts'
 
 /** @returns the exit code. */
 async function runCommand(command: Command): Promise<number> {
@@ -50,8 +55,22 @@ async function runCommand(command: Command): Promise<number> {
         ...(command.follow ? ['-f'] : []),
         partLog(command.machine, command.part),
       ])
-    default:
-      throw new LabError(`${command.name} is not there yet`)
+    case 'status':
+      process.stdout.write(await status())
+      return 0
+    case 'node':
+      await withLock(`node ${command.node} ${command.action.do}`, () => actOnNode(command.node, command.action))
+      return 0
+    case 'part':
+      await actOnPart(command.part, command.action)
+      return 0
+    case 'image':
+      if (command.action === 'list') console.log(IMAGES.join('\n'))
+      else if (command.action === 'ref') for (const image of command.images) console.log(await publishedRef(image))
+      else await publishFromHost(command.images.length > 0 ? command.images : IMAGES)
+      return 0
+    case 'kafka':
+      throw new LabError('not yet')
   }
 }
 

@@ -1,0 +1,159 @@
+/** The base images: what each holds. `images/publish.ts` pushes them into the lab's registry. */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { readIfThere } from './files.ts'
+import type { Item, Layer } from './images/layer.ts'
+import { installedRecord, packageItems } from './images/production-packages.ts'
+import { LabError } from './lab-error.ts'
+import { CHECKOUT, DEBIAN_TREE, REGISTRY_HOST } from './places.ts'
+import { run } from './run.ts'
+import { type CProgram, programPath } from './setup/programs.ts'
+
+export interface ImageConfig {
+  Entrypoint?: string[]
+  Cmd?: string[]
+  Env?: string[]
+  WorkingDir?: string
+  User?: string
+}
+
+export interface Image {
+  layers: Layer[]
+  config: ImageConfig
+}
+
+const BUILDERS: Record<string, () => Promise<Image>> = {
+  'pause:1': () => staticImage('pause', { Entrypoint: ['/pause'] }),
+  'counter:1': () => staticImage('counter', { Entrypoint: ['/counter'] }),
+  'hog:1': () => staticImage('hog', { Entrypoint: ['/hog'], Cmd: ['64'] }),
+  'busybox:1': async () => ({
+    layers: [{ items: await busybox(), contentKey: await treeKey() }],
+    config: { Cmd: ['/bin/sh'], Env: ['PATH=/bin'] },
+  }),
+  'redis:8': async () => ({
+    layers: [treeLayer(await treeKey(), ['/usr/bin/redis-server', '/usr/bin/redis-cli'])],
+    config: {
+      Entrypoint: ['/usr/bin/redis-server'],
+      Cmd: ['--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '', '--dir', '/data']
+        // DEBUG lets a test fill the memory without sending it.
+        .concat(['--enable-debug-command', 'yes']),
+      Env: ['PATH=/usr/bin'],
+    },
+  }),
+  'python:3': python,
+  'registry:2': async () => ({
+    layers: [treeLayer(await treeKey(), ['/usr/bin/docker-registry'])],
+    config: { Entrypoint: ['/usr/bin/docker-registry', 'serve', '/etc/podferry/registry.yml'], Env: ['PATH=/usr/bin'] },
+  }),
+  'podferry:dev': podferry,
+}
+
+export const IMAGES: readonly string[] = Object.keys(BUILDERS)
+
+/** @param image such as `counter:1`. @returns the reference that pods use. */
+export function imageRef(image: string): string {
+  return `${REGISTRY_HOST}/${image}`
+}
+
+/** @throws LabError when there is no such base image. */
+export function describeImage(image: string): Promise<Image> {
+  const build = BUILDERS[image]
+  if (build === undefined) throw new LabError(`there is no image ${image}: there are ${IMAGES.join(', ')}`)
+  return build()
+}
+
+const inTree = (path: string) => join(DEBIAN_TREE, path)
+
+async function treeKey(): Promise<string> {
+  return (await readIfThere(inTree('.stamp'))) ?? ''
+}
+
+/** Users for programs that look up their own. */
+const USERS: Item[] = [
+  { kind: 'text', to: '/etc/passwd', content: 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' },
+  { kind: 'text', to: '/etc/group', content: 'root:x:0:\nnogroup:x:65534:\n' },
+]
+
+async function staticImage(program: CProgram, config: ImageConfig): Promise<Image> {
+  const from = await programPath(program)
+  const contentKey = createHash('sha256')
+    .update(await readFile(from))
+    .digest('hex')
+  return { layers: [{ items: [{ kind: 'file', from, to: `/${program}` }], contentKey }], config }
+}
+
+function treeLayer(contentKey: string, programs: readonly string[]): Layer {
+  const items = programs.map((path): Item => ({ kind: 'program', from: inTree(path), to: path }))
+  return { items: [...USERS, ...items], contentKey }
+}
+
+async function busybox(): Promise<Item[]> {
+  const from = inTree('usr/bin/busybox')
+  const applets = (await run([from, '--list'])).split('\n').filter((name) => name !== '' && name !== 'busybox')
+  return [
+    ...USERS,
+    { kind: 'file', from, to: '/bin/busybox' },
+    ...applets.map((name): Item => ({ kind: 'link', target: 'busybox', to: `/bin/${name}` })),
+  ]
+}
+
+async function python(): Promise<Image> {
+  const version = (await readdir(inTree('usr/lib'))).find((name) => /^python3\.\d+$/.test(name))
+  if (version === undefined) throw new LabError('the Debian tree has no python3')
+  const library = `/usr/lib/${version}`
+  const extensions = (await readdir(inTree(`${library}/lib-dynload`))).filter((name) => name.endsWith('.so'))
+  const items: Item[] = [
+    ...USERS,
+    { kind: 'folder', from: inTree(library), to: library },
+    { kind: 'program', from: inTree(`usr/bin/${version}`), to: `/usr/bin/${version}` },
+    ...extensions.map((name): Item => {
+      const path = `${library}/lib-dynload/${name}`
+      return { kind: 'program', from: inTree(path), to: path }
+    }),
+    { kind: 'link', target: version, to: '/usr/bin/python3' },
+  ]
+  const config = { Entrypoint: ['/usr/bin/python3'], Env: ['PATH=/usr/bin', 'PYTHONUNBUFFERED=1'] }
+  return { layers: [{ items, contentKey: await treeKey() }], config }
+}
+
+/** Node, packages and tools change seldom and lie in a layer of their own, below the one with podferry's source. */
+async function podferry(): Promise<Image> {
+  const record = await installedRecord()
+  const node = join(CHECKOUT, `node_modules/node-linux-${process.arch}/bin/node`)
+  const base: Item[] = [
+    ...(await busybox()),
+    { kind: 'program', from: node, to: '/usr/local/bin/node' },
+    { kind: 'program', from: inTree('usr/bin/nsenter'), to: '/usr/bin/nsenter' },
+    ...packageItems(record),
+  ]
+  const source = ['src', 'runtime', 'bin'].filter((name) => existsSync(join(CHECKOUT, name)))
+  const items: Item[] = [
+    { kind: 'file', from: join(CHECKOUT, 'package.json'), to: '/app/package.json' },
+    ...source.map((name): Item => ({ kind: 'folder', from: join(CHECKOUT, name), to: `/app/${name}` })),
+  ]
+  return {
+    layers: [
+      { items: base, contentKey: `${await treeKey()} ${createHash('sha256').update(record).digest('hex')}` },
+      { items, contentKey: await sourceKey(['package.json', ...source]) },
+    ],
+    config: {
+      Entrypoint: ['/usr/local/bin/node', '/app/src/main.ts'],
+      Env: ['PATH=/usr/local/bin:/usr/bin:/bin'],
+      WorkingDir: '/app',
+    },
+  }
+}
+
+/** @returns a digest over the names, modes and contents of files and folders in the checkout. */
+async function sourceKey(names: readonly string[]): Promise<string> {
+  const listed = await run(['find', ...names, '-type', 'f', '-printf', '%p %m\\n'], { cwd: CHECKOUT })
+  const hash = createHash('sha256')
+  for (const line of listed.split('\n').sort()) {
+    if (line === '') continue
+    hash.update(`${line}\n`)
+    hash.update(await readFile(join(CHECKOUT, line.slice(0, line.lastIndexOf(' ')))))
+  }
+  return hash.digest('hex')
+}
