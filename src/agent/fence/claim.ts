@@ -50,6 +50,7 @@ export class Claims {
     if ((await this.#owner('announced', name)) === migrationUID) {
       try {
         await rename(this.#path('announced', name), this.#path('withdrawn', name))
+        return 'withdrawn'
       } catch (error) {
         if (!isCode(error, 'ENOENT')) throw error
       }

@@ -26,6 +26,8 @@ export interface SourceDependencies {
   kubeletRoot: string
   /** Puts the hook and CRIU's configuration in place, if they are not. */
   install(): Promise<void>
+  /** Resolves when no dump of the container runs on the node, whoever began it. */
+  dumpEnded(containerID: string): Promise<void>
   /** Resumes a container whose runtime was interrupted between pausing and resuming it. */
   resumeContainer(containerID: string): Promise<void>
   send(delivery: Delivery): Promise<{ manifestDigest: string; size: number }>

@@ -1,6 +1,14 @@
 /** Whether a dump of a container is still under way, seen in the node's process list: the only witness after a crash. */
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+const POLL_MS = 200
+
+/** Resolves when no dump of the container runs on the node, whoever began it. */
+export async function dumpEnded(hostRoot: string, containerID: string): Promise<void> {
+  while (await isDumpRunning(hostRoot, containerID)) await delay(POLL_MS)
+}
 
 /** @returns true while a `runc checkpoint`, or a CRIU that works for it, names the container */
 export async function isDumpRunning(hostRoot: string, containerID: string): Promise<boolean> {

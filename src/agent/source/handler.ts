@@ -158,7 +158,7 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
       for (const entry of journal.list()) if (entry.step === 'dumping') startUnwind(entry)
     },
     async reconcile(migration) {
-      const { namespace, name, uid } = referenceOf(migration)
+      const { namespace, name } = referenceOf(migration)
       const view = await gather(migration)
       const action = plan(view)
       if (action.do !== 'wait')

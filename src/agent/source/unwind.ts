@@ -1,12 +1,8 @@
 /** A dump that came to nothing, in this process or in one that was killed: the pod runs on as if nothing had happened. */
-import { setTimeout as delay } from 'node:timers/promises'
 import type { AgentContext } from '../context.ts'
 import { checkpointFolder, removeArchives } from './archives.ts'
 import type { SourceDependencies } from './dependencies.ts'
-import { isDumpRunning } from './dump-processes.ts'
 import type { SourceEntry } from './entry.ts'
-
-const POLL_MS = 200
 
 /** Told when nobody knows better: an error would have been journalled before the unwinding. */
 const RESTARTED = {
@@ -26,7 +22,7 @@ export async function unwind(ctx: AgentContext, deps: SourceDependencies, entry:
   const { cgroup, uid, container } = entry
   await fence.withdraw(cgroup, uid)
   // CRIU runs the hook near its end: once no dump runs, a freeze that was claimed has happened or never will.
-  while (await isDumpRunning(ctx.hostRoot, container.id)) await delay(POLL_MS)
+  await deps.dumpEnded(container.id)
   if (await fence.isClaimed(cgroup, uid)) await fence.thaw(cgroup)
   await deps.resumeContainer(container.id)
   await removeArchives(ctx.hostRoot, checkpointFolder(deps.kubeletRoot), entry)

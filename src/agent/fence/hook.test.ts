@@ -1,0 +1,143 @@
+/** The hook's own text, run by a real shell on a scratch root, against the agent's side of the claim. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, beforeEach, test } from 'node:test'
+import { createFence } from './fence.ts'
+import { freezerFolder, type PodCgroup } from './pod-cgroup.ts'
+
+const POD = 'pod11111111-2222-3333-4444-555555555555'
+const MIGRATION = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee'
+const PID = '4711'
+
+let root: string
+let hook: string
+
+before(async () => {
+  root = await mkdtemp(join(tmpdir(), 'podferry-hook-'))
+  const text = await readFile(new URL('../../../runtime/criu-fence', import.meta.url), 'utf8')
+  hook = join(root, 'hook')
+  const moved = text.replace(/(?<==|"| )\/(proc|run\/podferry|sys\/fs)\b/g, `${root}/$1`)
+  assert.equal(moved.split(root).length, 5, 'the hook names its four places literally')
+  await writeFile(hook, moved, { mode: 0o755 })
+})
+after(() => rm(root, { recursive: true }))
+beforeEach(async () => {
+  for (const name of ['proc', 'sys', 'run']) await rm(join(root, name), { recursive: true, force: true })
+})
+
+async function pod(version: 1 | 2): Promise<PodCgroup> {
+  const path = `/kubepods/burstable/${POD}`
+  const cgroup: PodCgroup = { version, path, memoryPath: path }
+  const folder = join(root, freezerFolder(cgroup))
+  await mkdir(folder, { recursive: true })
+  if (version === 1) await writeFile(join(folder, 'freezer.state'), 'THAWED\n')
+  else {
+    await writeFile(join(folder, 'cgroup.freeze'), '0\n')
+    await writeFile(join(folder, 'cgroup.events'), 'populated 1\nfrozen 0\n')
+  }
+  await mkdir(join(root, 'proc', PID), { recursive: true })
+  const container = `${path}/${'e'.repeat(64)}`
+  const line = version === 1 ? `8:cpu,freezer:${container}\n0::/\n` : `0::${container}\n`
+  await writeFile(join(root, 'proc', PID, 'cgroup'), line)
+  return cgroup
+}
+
+const run = (action: string): Promise<number> =>
+  new Promise((resolve) => {
+    const env = { CRTOOLS_SCRIPT_ACTION: action, CRTOOLS_INIT_PID: PID }
+    execFile('/bin/sh', [hook], { env }, (error) => resolve(error === null ? 0 : Number(error.code)))
+  })
+
+const frozenWord = async (cgroup: PodCgroup) =>
+  (
+    await readFile(join(root, freezerFolder(cgroup), cgroup.version === 1 ? 'freezer.state' : 'cgroup.freeze'), 'utf8')
+  ).trim()
+
+for (const [version, word] of [
+  [1, 'FROZEN'],
+  [2, '1'],
+] as const) {
+  test(`version ${version}: an announced pod is claimed and frozen`, async () => {
+    const cgroup = await pod(version)
+    const fence = createFence(root)
+    await fence.announce(cgroup, MIGRATION)
+    assert.equal(await run('post-dump'), 0)
+    assert.equal(await frozenWord(cgroup), word)
+    assert.equal(await fence.withdraw(cgroup, MIGRATION), 'claimed')
+    assert.notEqual(await fence.state(cgroup), 'thawed')
+    await fence.clear(cgroup, MIGRATION)
+    assert.equal(await fence.isClaimed(cgroup, MIGRATION), false)
+  })
+}
+
+test('a pod that is not announced, and every other stage, are left alone', async () => {
+  const cgroup = await pod(1)
+  const fence = createFence(root)
+  assert.equal(await run('post-dump'), 0)
+  await fence.announce(cgroup, MIGRATION)
+  for (const action of ['pre-dump', 'network-lock', 'network-unlock', 'pre-restore', 'post-restore', 'post-resume']) {
+    assert.equal(await run(action), 0)
+  }
+  assert.equal(await frozenWord(cgroup), 'THAWED')
+  assert.equal(await fence.isClaimed(cgroup, MIGRATION), false)
+})
+
+test('a withdrawn announcement freezes nothing', async () => {
+  const cgroup = await pod(1)
+  const fence = createFence(root)
+  await fence.announce(cgroup, MIGRATION)
+  assert.equal(await fence.withdraw(cgroup, MIGRATION), 'withdrawn')
+  assert.equal(await run('post-dump'), 0)
+  assert.equal(await frozenWord(cgroup), 'THAWED')
+})
+
+test('a freeze that cannot be written fails the dump', async () => {
+  const cgroup = await pod(1)
+  const fence = createFence(root)
+  await fence.announce(cgroup, MIGRATION)
+  await rm(join(root, freezerFolder(cgroup)), { recursive: true })
+  assert.equal(await run('post-dump'), 1)
+})
+
+test('a process at the root of the hierarchy moves no folder', async () => {
+  const cgroup = await pod(1)
+  await createFence(root).announce(cgroup, MIGRATION)
+  await writeFile(join(root, 'proc', PID, 'cgroup'), '6:freezer:/\n')
+  assert.equal(await run('post-dump'), 0)
+  assert.deepEqual(await readdir(join(root, 'run/podferry/fence')), ['announced', 'claimed', 'withdrawn'])
+})
+
+test('of hook and withdrawal exactly one wins, and a freeze follows exactly a claim', async () => {
+  const won = { claimed: 0, withdrawn: 0 }
+  for (let round = 0; round < 60; round++) {
+    const cgroup = await pod(1)
+    const fence = createFence(root)
+    await fence.announce(cgroup, MIGRATION)
+    const hooked = run('post-dump')
+    await new Promise((resolve) => setTimeout(resolve, round / 5))
+    const result = await fence.withdraw(cgroup, MIGRATION)
+    assert.equal(await hooked, 0)
+    assert.ok(result === 'claimed' || result === 'withdrawn', result)
+    assert.equal(await frozenWord(cgroup), result === 'claimed' ? 'FROZEN' : 'THAWED')
+    won[result]++
+    await fence.clear(cgroup, MIGRATION)
+  }
+  assert.ok(won.claimed > 0 && won.withdrawn > 0, `both happen: ${JSON.stringify(won)}`)
+})
+
+test('a pod belongs to one Migration at a time, and nobody clears what is not theirs', async () => {
+  const cgroup = await pod(1)
+  const fence = createFence(root)
+  const other = MIGRATION.replace('a', 'b')
+  await fence.announce(cgroup, MIGRATION)
+  await fence.announce(cgroup, MIGRATION)
+  await assert.rejects(fence.announce(cgroup, other), { reason: 'PodBusy' })
+  assert.equal(await fence.withdraw(cgroup, other), 'absent')
+  await fence.clear(cgroup, other)
+  assert.equal(await run('post-dump'), 0)
+  await assert.rejects(fence.announce(cgroup, other), { reason: 'PodBusy' })
+  assert.equal(await fence.claimant(cgroup), MIGRATION)
+})
