@@ -1,0 +1,136 @@
+/** The bus driver for Kafka. The client is loaded only when it is chosen: it costs 60 MB. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { BaseOptions, Message } from '@platformatic/kafka'
+import type { Logger } from 'pino'
+import type { EventConsumer, EventPublisher } from './bus.ts'
+import { type ImageEvent, imageEventSchema } from './event.ts'
+import { GROUP, type KafkaConfig, TOPIC } from './kafka-config.ts'
+
+/** Longest wait between two tries; a lost minute is not worth a busy loop. */
+const MAX_WAIT_MS = 5_000
+
+const load = () => import('@platformatic/kafka')
+
+const baseOptions = (config: KafkaConfig, clientId: string): BaseOptions => ({
+  clientId,
+  bootstrapBrokers: config.brokers,
+  connectTimeout: 3_000,
+  timeout: 5_000,
+  retries: 2,
+  retryDelay: 200,
+  autocreateTopics: true,
+  ...(config.tls ? { tls: config.tls } : {}),
+  ...(config.sasl ? { sasl: config.sasl } : {}),
+})
+
+/** Publishes with acks from all replicas; the Migration's UID as key keeps its events in order. */
+export async function createKafkaPublisher(config: KafkaConfig, clientId: string): Promise<EventPublisher> {
+  const { Producer, ProduceAcks, stringSerializers } = await load()
+  const producer = new Producer({ ...baseOptions(config, clientId), serializers: stringSerializers })
+  return {
+    async publish(event) {
+      const messages = [{ topic: TOPIC, key: event.migrationUID, value: JSON.stringify(event) }]
+      await producer.send({ messages, acks: ProduceAcks.ALL })
+    },
+    close: () => producer.close(),
+  }
+}
+
+interface ConsumerOptions {
+  config: KafkaConfig
+  clientId: string
+  log: Logger
+  /** Tests use their own, so that they do not share offsets. */
+  group?: string
+}
+
+/** Consumes in one group, committing an offset only after its event was handled. Reconnects for as long as it takes. */
+export function createKafkaConsumer({ config, clientId, log, group = GROUP }: ConsumerOptions): EventConsumer {
+  return {
+    async consume(handler, signal) {
+      for (let failures = 0; !signal.aborted; failures++) {
+        try {
+          await consumeOnce({ config, clientId, group, log, handler, signal, onMessage: () => (failures = 0) })
+        } catch (err) {
+          if (signal.aborted) return
+          log.warn({ err, failures }, 'Kafka is not reachable; trying again')
+        }
+        await pause(Math.min(250 * 2 ** failures, MAX_WAIT_MS), signal)
+      }
+    },
+  }
+}
+
+interface Consumption {
+  config: KafkaConfig
+  clientId: string
+  group: string
+  log: Logger
+  handler: (event: ImageEvent) => Promise<void>
+  signal: AbortSignal
+  onMessage: () => void
+}
+
+/** One life of a consumer, until its stream breaks or the signal aborts. */
+async function consumeOnce({ config, clientId, group, log, handler, signal, onMessage }: Consumption): Promise<void> {
+  const { Consumer, MessagesStreamFallbackModes, MessagesStreamModes, stringDeserializers } = await load()
+  const consumer = new Consumer({
+    ...baseOptions(config, clientId),
+    groupId: group,
+    deserializers: stringDeserializers,
+    autocommit: false,
+    sessionTimeout: 10_000,
+    heartbeatInterval: 2_000,
+    maxWaitTime: 100,
+  })
+  const stop = () => void consumer.close(true).catch(() => {})
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    const stream = await consumer.consume({
+      topics: [TOPIC],
+      mode: MessagesStreamModes.COMMITTED,
+      fallbackMode: MessagesStreamFallbackModes.EARLIEST,
+    })
+    for await (const message of stream) {
+      onMessage()
+      await handle(message, handler, log, signal)
+      await message.commit()
+    }
+  } finally {
+    signal.removeEventListener('abort', stop)
+    await consumer.close(true).catch(() => {})
+  }
+}
+
+/** Tries until the handler takes the event. A record that is none of ours would block the partition for ever: it is told and skipped. */
+async function handle(
+  message: Message<string, string, string, string>,
+  handler: Consumption['handler'],
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const event = imageEventSchema.safeParse(parse(message.value))
+  const at = { topic: message.topic, partition: message.partition, offset: String(message.offset) }
+  if (!event.success)
+    return log.error({ ...at, problem: event.error.message }, 'a record that is no image event is skipped')
+  for (let failures = 0; ; failures++) {
+    try {
+      await handler(event.data)
+      return log.info({ ...at, ...event.data }, 'Kafka record consumed')
+    } catch (err) {
+      signal.throwIfAborted()
+      log.warn({ ...at, err, failures }, 'an event was not handled; trying again')
+      await pause(Math.min(100 * 2 ** failures, MAX_WAIT_MS), signal)
+    }
+  }
+}
+
+const parse = (text: string | undefined): unknown => {
+  try {
+    return JSON.parse(text ?? '')
+  } catch {
+    return undefined
+  }
+}
+
+const pause = (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }).catch(() => {})
