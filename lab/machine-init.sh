@@ -44,10 +44,10 @@ v2) mount -t cgroup2 cgroup2 sys/fs/cgroup ;;
 esac
 while read -r kind from to; do
   case $kind in
-  folder) mkdir -p "$to" ;;
-  file) mkdir -p "${to%/*}" && touch "$to" ;;
+  folder) mkdir -p "$to" && mount --bind "$from" "$to" ;;
+  file) mkdir -p "${to%/*}" && touch "$to" && mount --bind "$from" "$to" ;;
+  copy) mkdir -p "${to%/*}" && install -m 755 "$from" "$to" ;;
   esac
-  mount --bind "$from" "$to"
 done <"$folder/binds"
 mount --bind "$folder/parts" parts
 echo "$name" >proc/sys/kernel/hostname

@@ -10,7 +10,8 @@ import { isAlive, killHard, type ProcessIdentity } from './processes.ts'
 import { type RunOptions, run } from './run.ts'
 
 export interface Bind {
-  kind: 'folder' | 'file'
+  /** A copy is for a program that looks at its own file through the file system below the mount, as runc does. */
+  kind: 'folder' | 'file' | 'copy'
   /** Path on the host. */
   from: string
   /** Path in the machine, without leading slash. */

@@ -53,9 +53,11 @@ export async function nodePlan(node: NodeName, layout: CgroupLayout, options: No
       { kind: 'folder', from: join(folder, 'kubelet'), to: 'var/lib/kubelet' },
       { kind: 'folder', from: join(folder, 'pod-logs'), to: 'var/log/pods' },
       ...multiCallBinds(['kubelet', 'kube-proxy']),
-      ...['containerd', 'containerd-shim-runc-v2', 'runc'].map(
+      ...['containerd', 'containerd-shim-runc-v2'].map(
         (name) => ({ kind: 'file', from: binary(name), to: `usr/local/sbin/${name}` }) as const,
       ),
+      // runc protects itself by running from an overlay of its own folder, which does not see what is mounted there.
+      { kind: 'copy', from: binary('runc'), to: 'usr/local/sbin/runc' },
     ],
     parts: {
       containerd: exec('containerd', []),
