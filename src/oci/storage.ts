@@ -2,8 +2,8 @@
  * Removing a checkpoint image from a registry whose storage folder is ours. Deleting through the API only drops links: the blobs,
  * which hold a process's memory, would stay on disk until somebody runs the registry's garbage collection.
  */
-import { lstat, readdir, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { lstat, readdir, readFile, rm, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { MANIFEST_TYPE, type Manifest } from './media-types.ts'
 import type { RegistryClient } from './registry-client.ts'
 import { type CheckpointName, checkpointRepository } from './repository.ts'
@@ -28,6 +28,8 @@ export async function removeCheckpointRepository({ storageRoot, registry, ...nam
   // The registry is told first, so that it stops serving; if it is down, the files alone decide.
   for (const digest of digests.manifests) await registry.deleteManifest(repository, `sha256:${digest}`).catch(() => {})
   await rm(folder, { recursive: true, force: true })
+  // The last container takes the Migration's folder with it.
+  await rmdir(dirname(folder)).catch(() => {})
   for (const digest of [...digests.manifests, ...digests.blobs]) {
     await rm(blobFolder(storageRoot, digest), { recursive: true, force: true })
   }
