@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ImageConfig } from '../src/oci/image-writer.ts'
 import { readIfThere } from './files.ts'
 import type { Item, Layer } from './images/layer.ts'
 import { installedRecord, packageItems } from './images/production-packages.ts'
@@ -10,14 +11,6 @@ import { LabError } from './lab-error.ts'
 import { CHECKOUT, DEBIAN_TREE, REGISTRY_HOST } from './places.ts'
 import { run } from './run.ts'
 import { type CProgram, programPath } from './setup/programs.ts'
-
-export interface ImageConfig {
-  Entrypoint?: string[]
-  Cmd?: string[]
-  Env?: string[]
-  WorkingDir?: string
-  User?: string
-}
 
 export interface Image {
   layers: Layer[]
