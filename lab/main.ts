@@ -6,6 +6,7 @@ import { kubectlCommand, kubectlEnvironment } from './cluster.ts'
 import { requireRootOnLinux } from './host.ts'
 import { publishedRef, publishFromHost } from './images/publish.ts'
 import { IMAGES } from './images.ts'
+import { startLabKafka, stopLabKafka } from './kafka.ts'
 import { LabError } from './lab-error.ts'
 import { labDown, labUp } from './lifecycle.ts'
 import { withLock } from './lock.ts'
@@ -26,7 +27,7 @@ async function runCommand(command: Command): Promise<number> {
     case 'up':
       await withLock('up', async () => {
         const started = Date.now()
-        await setup({ quietWhenDone: true })
+        await setup({ quietWhenDone: true, kafka: false })
         for (const node of command.noRestore) await setRestoreSupport(node, false)
         await labUp()
         console.log(`both nodes are Ready after ${((Date.now() - started) / 1000).toFixed(1)} s`)
@@ -36,7 +37,7 @@ async function runCommand(command: Command): Promise<number> {
       await withLock('down', () => labDown({ force: command.force }))
       return 0
     case 'setup':
-      await withLock('setup', () => setup({ quietWhenDone: false }))
+      await withLock('setup', () => setup({ quietWhenDone: false, kafka: true }))
       return 0
     case 'kubectl':
       return runAttached(kubectlCommand(command.args), kubectlEnvironment())
@@ -70,7 +71,9 @@ async function runCommand(command: Command): Promise<number> {
       else await publishFromHost(command.images.length > 0 ? command.images : IMAGES)
       return 0
     case 'kafka':
-      throw new LabError('not yet')
+      if (command.action === 'stop') await withLock('kafka stop', stopLabKafka)
+      else console.log(await withLock('kafka start', startLabKafka))
+      return 0
   }
 }
 

@@ -6,11 +6,12 @@ import { LabError } from '../lab-error.ts'
 import { initOf } from '../machine.ts'
 import { CACHE, MACHINES } from '../places.ts'
 import { runSteps, type Step } from '../progress.ts'
-import { CONTAINERD, DEBIAN_PACKAGES, DEBIAN_SUITE, KUBERNETES, RUNC } from '../versions.ts'
+import { CONTAINERD, DEBIAN_PACKAGES, DEBIAN_SUITE, KAFKA, KUBERNETES, RUNC } from '../versions.ts'
 import { CONTAINERD_PROGRAM, GO_PROGRAMS, KUBERNETES_PROGRAM, RUNC_PROGRAM, seedBinaries } from './binaries.ts'
 import { debianEntry, makeDebianTree } from './debian.ts'
 import { buildContainerd, buildKubernetes, buildRunc } from './go-build.ts'
 import { prepareToolchain, toolchainIsReady } from './go-toolchain.ts'
+import { fetchKafka, kafkaIsReady } from './kafka-jars.ts'
 import { compilePrograms, programsEntry } from './programs.ts'
 
 const TREE = debianEntry('debian', DEBIAN_PACKAGES)
@@ -53,6 +54,10 @@ function goSteps(): Step[] {
   ]
 }
 
+function kafkaStep(): Step {
+  return { name: `fetch Kafka ${KAFKA}`, estimate: 40, done: kafkaIsReady, run: fetchKafka }
+}
+
 function steps(): Step[] {
   return [
     { name: 'install host tools', estimate: 20, done: async () => missingTools().length === 0, run: installTools },
@@ -76,14 +81,18 @@ function steps(): Step[] {
  * Fills the cache, showing its progress on standard error; quiet when all is there.
  * @throws LabError when something must be built anew under a running lab.
  */
-export async function setup(options: { quietWhenDone: boolean }): Promise<void> {
+export async function setup(options: { quietWhenDone: boolean; kafka: boolean }): Promise<void> {
   await mkdir(CACHE, { recursive: true })
-  const all = steps()
-  const done = (await Promise.all(all.map((step) => step.done()))).every(Boolean)
-  if (done && options.quietWhenDone) return
-  if (!done)
+  const base = steps()
+  const all = options.kafka ? [...base, kafkaStep()] : base
+  if ((await allDone(all)) && options.quietWhenDone) return
+  if (!(await allDone(base)))
     for (const machine of MACHINES)
       if ((await initOf(machine)) !== undefined)
         throw new LabError('the lab runs on what must be built anew: run bin/lab down first')
   await runSteps(all, process.stderr)
+}
+
+async function allDone(list: readonly Step[]): Promise<boolean> {
+  return (await Promise.all(list.map((step) => step.done()))).every(Boolean)
 }

@@ -1,0 +1,149 @@
+/** A real Kafka broker (KRaft, one node), in the lab's network or on the loopback for component tests. */
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { closeSync, openSync } from 'node:fs'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readIfThere, sleep, writeWhole } from './files.ts'
+import { LabError } from './lab-error.ts'
+import { CONTROL_PLANE, GATEWAY, netnsPath, STATE } from './places.ts'
+import { identityOf, isAlive, killHard, type ProcessIdentity } from './processes.ts'
+import { run } from './run.ts'
+import { fetchKafka, kafkaClassPath } from './setup/kafka-jars.ts'
+
+export interface KafkaOptions {
+  host: string
+  /** 0 or undefined: a free port. */
+  port?: number
+  /** Path of the network namespace to listen in; undefined: the caller's. */
+  netns?: string
+}
+
+export interface Kafka {
+  /** `host:port` for clients. */
+  bootstrap: string
+  stop: () => Promise<void>
+}
+
+const LAB_FOLDER = join(STATE, 'kafka')
+const LAB_PORT = 9092
+
+/** Small and quick to start: a test broker holds a few kilobytes. */
+const JAVA_OPTIONS = ['-Xms64m', '-Xmx256m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC']
+
+/** @returns the broker's settings; the controller's port is the loopback's in any case. */
+export function brokerProperties(folder: string, bootstrap: string, controllerPort: number): string {
+  const controller = `127.0.0.1:${controllerPort}`
+  return `process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@${controller}
+listeners=PLAINTEXT://${bootstrap},CONTROLLER://${controller}
+advertised.listeners=PLAINTEXT://${bootstrap}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs=${folder}/data
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+`
+}
+
+/**
+ * Starts a broker that lives until `stop` (for tests; its files are temporary).
+ * @throws LabError with the end of its log when it does not start.
+ */
+export async function startKafka(options: KafkaOptions): Promise<Kafka> {
+  await fetchKafka()
+  const folder = await mkdtemp(join(tmpdir(), 'podferry-kafka-'))
+  const port = options.port || (await freePort())
+  const bootstrap = `${options.host}:${port}`
+  try {
+    const broker = await launch(folder, bootstrap, options.netns)
+    return { bootstrap, stop: () => end(broker, folder) }
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Starts the lab's broker, which outlives this process. One that runs is left alone. @returns its `host:port`. */
+export async function startLabKafka(): Promise<string> {
+  const bootstrap = `${GATEWAY}:${LAB_PORT}`
+  if ((await labBroker()) !== undefined) return bootstrap
+  await fetchKafka()
+  await rm(LAB_FOLDER, { recursive: true, force: true })
+  await mkdir(LAB_FOLDER, { recursive: true })
+  const broker = await launch(LAB_FOLDER, bootstrap, netnsPath(CONTROL_PLANE))
+  await writeWhole(join(LAB_FOLDER, 'process.json'), JSON.stringify(broker))
+  return bootstrap
+}
+
+export async function stopLabKafka(): Promise<void> {
+  const broker = await labBroker()
+  if (broker !== undefined) await end(broker, LAB_FOLDER)
+}
+
+async function labBroker(): Promise<ProcessIdentity | undefined> {
+  const text = await readIfThere(join(LAB_FOLDER, 'process.json'))
+  if (text === undefined) return undefined
+  const identity = JSON.parse(text) as ProcessIdentity
+  return (await isAlive(identity)) ? identity : undefined
+}
+
+async function launch(folder: string, bootstrap: string, netns: string | undefined): Promise<ProcessIdentity> {
+  const settings = join(folder, 'broker.properties')
+  await writeWhole(settings, brokerProperties(folder, bootstrap, await freePort()))
+  const java = ['java', ...JAVA_OPTIONS, '-cp', kafkaClassPath()]
+  const id = randomBytes(16).toString('base64url')
+  await run([...java, 'kafka.tools.StorageTool', 'format', '-t', id, '-c', settings])
+  const argv = [...(netns === undefined ? [] : ['nsenter', `--net=${netns}`, '--']), ...java, 'kafka.Kafka', settings]
+  const logPath = join(folder, 'broker.log')
+  const log = openSync(logPath, 'a')
+  const [command = '', ...args] = argv
+  const child = spawn(command, args, { detached: true, stdio: ['ignore', log, log] })
+  closeSync(log)
+  child.unref()
+  const failure = new Promise<never>((_, reject) => {
+    child.on('error', (cause) => reject(new LabError(`cannot run ${command}: ${cause.message}`, { cause })))
+    child.on('exit', async (code) => {
+      const said = ((await readIfThere(logPath)) ?? '').trim().split('\n').slice(-8).join('\n')
+      reject(new LabError(`Kafka ended with exit code ${code}: ${said}`))
+    })
+  })
+  // It may also end later, when it is stopped.
+  failure.catch(() => {})
+  await Promise.race([awaitStarted(logPath), failure])
+  const identity = child.pid === undefined ? undefined : await identityOf(child.pid)
+  if (identity === undefined) throw new LabError('Kafka ended right after its start')
+  return { pid: identity.pid, startTime: identity.startTime }
+}
+
+async function awaitStarted(logPath: string): Promise<void> {
+  const deadline = Date.now() + 60_000
+  while (!(await readIfThere(logPath))?.includes('Kafka Server started')) {
+    if (Date.now() > deadline) throw new LabError(`Kafka did not start in 60 s: see ${logPath}`)
+    await sleep(100)
+  }
+}
+
+async function end(broker: ProcessIdentity, folder: string): Promise<void> {
+  if (await isAlive(broker)) killHard(broker.pid)
+  while (await isAlive(broker)) await sleep(20)
+  await rm(folder, { recursive: true, force: true })
+}
+
+/** A port that is free now; another process may take it before the broker does, which then says so. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}
