@@ -34,10 +34,11 @@ test('the registry sends the token that the event handler expects, and only to t
 
 test('nobody but the owner reads token, configuration and images', async () => {
   await write()
-  assert.deepEqual(
-    await Promise.all([mode('out', 'token'), mode('out', 'registry.yml'), mode('storage')]),
-    ['600', '600', '700'],
-  )
+  assert.deepEqual(await Promise.all([mode('out', 'token'), mode('out', 'registry.yml'), mode('storage')]), [
+    '600',
+    '600',
+    '700',
+  ])
 })
 
 test('each call makes another token', async () => {

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, test } from 'node:test'
+import { install } from '../../agent/install/install.ts'
+import { nodeCleanupCommand } from './node-cleanup.ts'
+
+let root: string
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'podferry-node-cleanup-'))
+})
+afterEach(() => rm(root, { recursive: true }))
+
+const put = async (path: string, content: string) => {
+  await mkdir(join(root, path, '..'), { recursive: true })
+  await writeFile(join(root, path), content)
+}
+const cleanUp = (...args: string[]) => nodeCleanupCommand().parseAsync(['--host-root', root, ...args], { from: 'user' })
+const everything = async () => (await readdir(root, { recursive: true })).sort()
+
+test('a node on which podferry was installed is as before', async () => {
+  await put('etc/criu/runc.conf', 'tcp-established\n')
+  const before = await everything()
+  await install(root)
+  await put('var/lib/podferry/registry/docker/blob', 'memory')
+  await mkdir(join(root, 'run/podferry/fence/announced'), { recursive: true })
+  await cleanUp()
+  assert.deepEqual(
+    (await everything()).filter((path) => !['opt', 'run', 'var', 'var/lib'].includes(path)),
+    before,
+  )
+  assert.equal(await readFile(join(root, 'etc/criu/runc.conf'), 'utf8'), 'tcp-established\n')
+})
+
+test('twice is as good as once', async () => {
+  await install(root)
+  await cleanUp()
+  await cleanUp()
+})
+
+test('a node with an unfinished migration is left alone unless forced', async () => {
+  await install(root)
+  await put('var/lib/podferry/journal/entry.json', '{}')
+  const before = await everything()
+  await assert.rejects(cleanUp(), /\/var\/lib\/podferry\/journal\/entry\.json.*--force/)
+  assert.deepEqual(await everything(), before)
+  await cleanUp('--force')
+  assert.ok(!(await everything()).includes('var/lib/podferry'))
+})
