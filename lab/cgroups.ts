@@ -69,35 +69,33 @@ export function readLayout(mounts: string): CgroupLayout {
   return { version: 2, hierarchies: [{ option: '', folder: '', mountPoint: unified }] }
 }
 
-/**
- * What must be written, in this order, before a kubelet may use `group` of a hierarchy.
- * Version 1's cpuset refuses tasks until cpus and mems are filled; version 2 hands controllers down level by level.
- * `inherit` copies the value that the same file has one level up.
- */
-export function preparation(
-  layout: CgroupLayout,
-  hierarchy: Hierarchy,
-  group: string,
-): { folder: string; file?: string; write?: string; inherit?: boolean }[] {
+export interface PreparationStep {
+  /** Created if it is not there. */
+  folder: string
+  /** Copy what these files hold one level up: version 1's cpuset takes no task before they are filled. */
+  inherit?: readonly string[]
+  /** Hand all wanted controllers that are to be had down to the groups below: version 2 does so level by level. */
+  delegate?: true
+}
+
+/** What must be done, in this order, before a kubelet may use `group` of a hierarchy. */
+export function preparation(layout: CgroupLayout, hierarchy: Hierarchy, group: string): PreparationStep[] {
   const names = group.split('/').filter((name) => name !== '')
   const levels = names.map((_, depth) => join(hierarchy.mountPoint, ...names.slice(0, depth + 1)))
-  if (layout.version === 2) {
-    const write = '+cpu +cpuset +memory +pids +io'
-    const parents = [hierarchy.mountPoint, ...levels]
-    return [
-      ...levels.flatMap((folder, depth) => [
-        { folder: parents[depth] ?? folder, file: 'cgroup.subtree_control', write },
-        { folder },
-      ]),
-      { folder: levels.at(-1) ?? hierarchy.mountPoint, file: 'cgroup.subtree_control', write },
-    ]
-  }
-  if (!hierarchy.option.split(',').includes('cpuset')) return levels.map((folder) => ({ folder }))
-  return levels.flatMap((folder) => [
-    { folder },
-    { folder, file: 'cpuset.cpus', inherit: true },
-    { folder, file: 'cpuset.mems', inherit: true },
-  ])
+  if (layout.version === 2)
+    return [hierarchy.mountPoint, ...levels].map((folder) => ({ folder, delegate: true as const }))
+  const isCpuset = hierarchy.option.split(',').includes('cpuset')
+  return levels.map((folder) => ({ folder, ...(isCpuset ? { inherit: ['cpuset.cpus', 'cpuset.mems'] } : {}) }))
+}
+
+const WANTED_CONTROLLERS = ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids']
+
+/** @param available the text of `cgroup.controllers`. @returns what to write to `cgroup.subtree_control`. */
+export function delegation(available: string): string {
+  const have = available.trim().split(/\s+/)
+  return WANTED_CONTROLLERS.filter((name) => have.includes(name))
+    .map((name) => `+${name}`)
+    .join(' ')
 }
 
 /** Which file lifts a freeze in this hierarchy, and what to write; undefined where nothing can be frozen. */
@@ -116,10 +114,20 @@ export async function prepareNodeCgroups(layout: CgroupLayout, node: NodeName): 
   for (const hierarchy of layout.hierarchies)
     for (const step of preparation(layout, hierarchy, cgroupOf(node))) {
       await mkdir(step.folder, { recursive: true })
-      if (step.file === undefined) continue
-      const content = step.inherit ? await readFile(join(step.folder, '..', step.file), 'utf8') : (step.write ?? '')
-      await writeFile(join(step.folder, step.file), content)
+      for (const file of step.inherit ?? [])
+        await writeFile(join(step.folder, file), await readFile(join(step.folder, '..', file), 'utf8'))
+      if (step.delegate) await delegate(step.folder)
     }
+}
+
+async function delegate(folder: string): Promise<void> {
+  const words = delegation(await readFile(join(folder, 'cgroup.controllers'), 'utf8'))
+  try {
+    await writeFile(join(folder, 'cgroup.subtree_control'), words)
+  } catch (cause) {
+    const message = `cannot write ${words} to ${folder}/cgroup.subtree_control: the group has processes of its own (move them into a group below it)`
+    throw new LabError(message, { cause })
+  }
 }
 
 /** @returns a group's folder and all below it, parents first. */

@@ -24,6 +24,8 @@ export interface KafkaOptions {
 export interface Kafka {
   /** `host:port` for clients. */
   bootstrap: string
+  /** `kill -9`, and a start on the same data. */
+  restart: () => Promise<void>
   stop: () => Promise<void>
 }
 
@@ -62,8 +64,12 @@ export async function startKafka(options: KafkaOptions): Promise<Kafka> {
   const port = options.port || (await freePort())
   const bootstrap = `${options.host}:${port}`
   try {
-    const broker = await launch(folder, bootstrap, options.netns)
-    return { bootstrap, stop: () => end(broker, folder) }
+    let broker = await launch(folder, bootstrap, options.netns)
+    const restart = async () => {
+      await kill(broker)
+      broker = await start(folder, options.netns)
+    }
+    return { bootstrap, restart, stop: () => end(broker, folder) }
   } catch (error) {
     await rm(folder, { recursive: true, force: true })
     throw error
@@ -87,6 +93,14 @@ export async function stopLabKafka(): Promise<void> {
   if (broker !== undefined) await end(broker, LAB_FOLDER)
 }
 
+/** `kill -9` of the lab's broker and a start on the same data, as its supervisor would do. */
+export async function restartLabKafka(): Promise<void> {
+  const broker = await labBroker()
+  if (broker !== undefined) await kill(broker)
+  const started = await start(LAB_FOLDER, netnsPath(CONTROL_PLANE))
+  await writeWhole(join(LAB_FOLDER, 'process.json'), JSON.stringify(started))
+}
+
 async function labBroker(): Promise<ProcessIdentity | undefined> {
   const text = await readIfThere(join(LAB_FOLDER, 'process.json'))
   if (text === undefined) return undefined
@@ -95,14 +109,23 @@ async function labBroker(): Promise<ProcessIdentity | undefined> {
 }
 
 async function launch(folder: string, bootstrap: string, netns: string | undefined): Promise<ProcessIdentity> {
-  const settings = join(folder, 'broker.properties')
+  const settings = settingsOf(folder)
   await writeWhole(settings, brokerProperties(folder, bootstrap, await freePort()))
-  const java = ['java', ...JAVA_OPTIONS, '-cp', kafkaClassPath()]
   const id = randomBytes(16).toString('base64url')
-  await run([...java, 'kafka.tools.StorageTool', 'format', '-t', id, '-c', settings])
-  const argv = [...(netns === undefined ? [] : ['nsenter', `--net=${netns}`, '--']), ...java, 'kafka.Kafka', settings]
+  await run([...java(), 'kafka.tools.StorageTool', 'format', '-t', id, '-c', settings])
+  return start(folder, netns)
+}
+
+const settingsOf = (folder: string) => join(folder, 'broker.properties')
+const java = () => ['java', ...JAVA_OPTIONS, '-cp', kafkaClassPath()]
+
+/** Runs a broker on a formatted folder. */
+async function start(folder: string, netns: string | undefined): Promise<ProcessIdentity> {
+  const entering = netns === undefined ? [] : ['nsenter', `--net=${netns}`, '--']
+  const argv = [...entering, ...java(), 'kafka.Kafka', settingsOf(folder)]
   const logPath = join(folder, 'broker.log')
-  const log = openSync(logPath, 'a')
+  // What an earlier life logged must not be taken for this one's start.
+  const log = openSync(logPath, 'w')
   const [command = '', ...args] = argv
   const child = spawn(command, args, { detached: true, stdio: ['ignore', log, log] })
   closeSync(log)
@@ -130,9 +153,13 @@ async function awaitStarted(logPath: string): Promise<void> {
   }
 }
 
-async function end(broker: ProcessIdentity, folder: string): Promise<void> {
+async function kill(broker: ProcessIdentity): Promise<void> {
   if (await isAlive(broker)) killHard(broker.pid)
   while (await isAlive(broker)) await sleep(20)
+}
+
+async function end(broker: ProcessIdentity, folder: string): Promise<void> {
+  await kill(broker)
   await rm(folder, { recursive: true, force: true })
 }
 
