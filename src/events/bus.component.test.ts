@@ -1,0 +1,140 @@
+/** One contract for both drivers: what is published is handled, at least once, in order for one Migration. */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pino from 'pino'
+import { type Kafka, startKafka } from '../../lab/kafka.ts'
+import type { EventPublisher } from './bus.ts'
+import type { ImageEvent } from './event.ts'
+import { createKafkaConsumer, createKafkaPublisher } from './kafka-bus.ts'
+import { createKubernetesPublisher } from './kubernetes-bus.ts'
+
+const log = pino({ level: 'silent' })
+
+const anEvent = (container = 'main', migrationUID: string = randomUUID()): ImageEvent => ({
+  namespace: 'default',
+  migrationUID,
+  container,
+  digest: `sha256:${'a'.repeat(64)}`,
+  node: 'node-2',
+  at: '2026-01-01T00:00:00Z',
+})
+
+interface Line {
+  publisher: EventPublisher
+  end(): Promise<void>
+}
+type Open = (handler: (event: ImageEvent) => Promise<void>) => Promise<Line>
+
+/** Publishes as the registry makes it do: again until it is taken. */
+async function publish({ publisher }: Line, event: ImageEvent): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await publisher.publish(event)
+    } catch (error) {
+      if (tries > 50) throw error
+      await sleep(200)
+    }
+  }
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 60_000
+  while (!holds()) {
+    assert.ok(Date.now() < deadline, `waited in vain until ${what}`)
+    await sleep(20)
+  }
+}
+
+function contract(open: Open): void {
+  test('what is published is handled, with all its members', async () => {
+    const handled: ImageEvent[] = []
+    const line = await open(async (event) => void handled.push(event))
+    const event = anEvent()
+    await publish(line, event)
+    await until('it is handled', () => handled.some((each) => each.migrationUID === event.migrationUID))
+    assert.deepEqual(
+      handled.find((each) => each.migrationUID === event.migrationUID),
+      event,
+    )
+    await line.end()
+  })
+
+  test('an event whose handler fails comes again', async () => {
+    let failures = 2
+    const handled: string[] = []
+    const event = anEvent()
+    const line = await open(async (each) => {
+      if (each.migrationUID !== event.migrationUID) return
+      if (failures-- > 0) throw new Error('the API server is away')
+      handled.push(each.container)
+    })
+    await publish(line, event)
+    await until('it is handled', () => handled.length > 0)
+    assert.deepEqual(handled, ['main'])
+    await line.end()
+  })
+
+  test('events of one Migration come in order', async () => {
+    const uid = randomUUID()
+    const handled: string[] = []
+    const line = await open(async (event) => void (event.migrationUID === uid && handled.push(event.container)))
+    const containers = Array.from({ length: 20 }, (_, i) => `c${i}`)
+    for (const container of containers) await publish(line, anEvent(container, uid))
+    await until('all are handled', () => handled.length >= containers.length)
+    assert.deepEqual([...new Set(handled)], containers)
+    await line.end()
+  })
+}
+
+describe('driver kubernetes', () =>
+  contract(async (handler) => ({ publisher: createKubernetesPublisher(handler), end: async () => {} })))
+
+describe('driver kafka, on a real broker', () => {
+  let kafka: Kafka
+
+  before(async () => {
+    kafka = await startKafka({ host: '127.0.0.1' })
+  })
+  after(() => kafka.stop())
+
+  const open: Open = async (handler) => {
+    const config = { brokers: [kafka.bootstrap] }
+    const abort = new AbortController()
+    const publisher = await createKafkaPublisher(config, 'test-publisher')
+    const consumer = createKafkaConsumer({ config, clientId: 'test-consumer', log, group: `test-${randomUUID()}` })
+    const consuming = consumer.consume(handler, abort.signal)
+    return {
+      publisher,
+      async end() {
+        abort.abort()
+        await consuming
+        await publisher.close()
+      },
+    }
+  }
+
+  contract(open)
+
+  test('a broker that is killed and comes back delays, and loses nothing', async () => {
+    const handled: string[] = []
+    const line = await open(async (event) => void handled.push(event.migrationUID))
+    const [first, second] = [anEvent(), anEvent()]
+    await publish(line, first)
+    await kafka.restart()
+    await publish(line, second)
+    await until('both are handled', () => [first, second].every(({ migrationUID }) => handled.includes(migrationUID)))
+    await line.end()
+  })
+
+  test('a record that is no event is skipped', async () => {
+    const handled: string[] = []
+    const line = await open(async (event) => void handled.push(event.migrationUID))
+    const good = anEvent()
+    await line.publisher.publish({ ...anEvent(), digest: '../../etc' })
+    await publish(line, good)
+    await until('the good one is handled', () => handled.includes(good.migrationUID))
+    await line.end()
+  })
+})
