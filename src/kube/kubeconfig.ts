@@ -7,7 +7,14 @@ interface KubeconfigOptions {
   kubeconfig?: string
   /** Without it the file's current context. */
   context?: string
+  /** Without them the context's own cluster and user. */
+  cluster?: string
+  user?: string
+  /** The user name to act as (kubectl's --as). */
+  impersonate?: string
 }
+
+const overridden = 'podferry-chosen'
 
 /**
  * The API server a kubeconfig names, with its client certificate, token, exec plugin, OIDC, proxy and impersonation.
@@ -23,14 +30,20 @@ export async function kubeconfigConnection(options: KubeconfigOptions = {}): Pro
   } catch (cause) {
     throw invalidKubeconfig(`${options.kubeconfig ?? '$KUBECONFIG or ~/.kube/config'} cannot be loaded`, cause)
   }
-  if (options.context !== undefined) config.setCurrentContext(options.context)
-  const context = config.getContextObject(config.getCurrentContext())
+  const { context: contextName = config.getCurrentContext() } = options
+  const context = config.getContextObject(contextName)
+  const known = config.getContexts().map(({ name }) => name)
+  if (context === null) {
+    throw invalidKubeconfig(`context ${JSON.stringify(contextName ?? '')} is missing; contexts: ${known.join(', ')}`)
+  }
+  const chosen = { cluster: options.cluster ?? context.cluster, user: options.user ?? context.user }
+  // client-node takes cluster and user from the current context only.
+  config.addContext({ ...context, ...chosen, name: overridden })
+  config.setCurrentContext(overridden)
   const cluster = config.getCurrentCluster()
-  if (context === null || cluster === null) {
-    const known = config.getContexts().map(({ name }) => name)
-    throw invalidKubeconfig(
-      `context ${JSON.stringify(config.getCurrentContext() ?? '')} or its cluster is missing; contexts: ${known.join(', ')}`,
-    )
+  if (cluster === null) throw invalidKubeconfig(`cluster ${JSON.stringify(chosen.cluster ?? '')} is missing`)
+  if (options.user !== undefined && config.getUser(options.user) === null) {
+    throw invalidKubeconfig(`user ${JSON.stringify(options.user)} is missing`)
   }
   const agents = new AgentCache()
   return {
@@ -41,12 +54,13 @@ export async function kubeconfigConnection(options: KubeconfigOptions = {}): Pro
       try {
         await config.applyToHTTPSOptions(tls)
       } catch (cause) {
-        throw invalidKubeconfig(`user ${JSON.stringify(context.user)} cannot be authenticated`, cause)
+        throw invalidKubeconfig(`user ${JSON.stringify(chosen.user)} cannot be authenticated`, cause)
       }
       // client-node's own agent knows the proxies, but keeps no connection alive.
       const special = cluster.proxyUrl !== undefined || cluster.server.startsWith('http:')
       const agent = special && typeof tls.agent === 'object' ? tls.agent : agents.https(agentOptions(tls))
-      return { agent, headers: headersOf(tls) }
+      const as = options.impersonate === undefined ? {} : { 'impersonate-user': options.impersonate }
+      return { agent, headers: { ...headersOf(tls), ...as } }
     },
     close: () => agents.close(),
   }

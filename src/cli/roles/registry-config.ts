@@ -39,7 +39,8 @@ function registryConfig(storage: string, token: string) {
     log: { level: 'warn', accesslog: { disabled: true } },
     // No cache of blob descriptors: it would go on to promise layers that podferry has deleted from the disk.
     storage: { filesystem: { rootdirectory: storage }, delete: { enabled: true } },
-    http: { addr: REGISTRY_ADDRESS },
+    // The secret signs the state of unfinished uploads: with one of its own, a restarted registry goes on with them.
+    http: { addr: REGISTRY_ADDRESS, secret: randomBytes(32).toString('hex') },
     notifications: {
       endpoints: [
         {
