@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
+import type { Migration } from '../../api/migration.ts'
 import { MIGRATIONS } from '../../api/resources.ts'
 import { PodferryError } from '../../errors.ts'
 import type { KubeClient } from '../../kube/client.ts'
@@ -16,6 +17,8 @@ import { judgeUpload, parsePath, type UploadTarget } from './upload-request.ts'
 import type { Uploads } from './uploads.ts'
 
 export interface ArrivedArchive extends UploadTarget {
+  /** As it was when the archive was found welcome. */
+  migration: Migration
   body: Readable
   /** Bytes that will come. */
   size: number
@@ -137,9 +140,10 @@ async function receive(
   const upload = await uploads.begin(target.migrationUID, target.container)
   const onAbort = () => request.destroy(upload.signal.reason as Error)
   try {
-    const migration = await client.get(MIGRATIONS, target.namespace, target.migrationName).catch((error) => {
-      if (isNotFound(error)) return undefined
-      throw error
+    const { namespace, migrationName } = target
+    const migration = await client.get(MIGRATIONS, namespace, migrationName).catch((error) => {
+      if (!isNotFound(error)) throw error
+      throw new UploadRefused(404, 'MigrationNotFound', `there is no Migration ${namespace}/${migrationName}`)
     })
     const refusal = judgeUpload(migration, target, peer, nodeName)
     if (refusal) throw new UploadRefused(refusal.status, refusal.reason, refusal.message)
@@ -147,7 +151,7 @@ async function receive(
     upload.signal.throwIfAborted()
     upload.signal.addEventListener('abort', onAbort, { once: true })
     if (request.headers.expect !== undefined) response.writeContinue()
-    return await store({ ...target, body: request, size, signal: upload.signal })
+    return await store({ ...target, migration, body: request, size, signal: upload.signal })
   } finally {
     upload.signal.removeEventListener('abort', onAbort)
     upload.end()

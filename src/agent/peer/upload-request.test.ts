@@ -33,13 +33,7 @@ const aMigration = (
 })
 
 describe('judgeUpload', () => {
-  const cases: [
-    sentence: string,
-    migration: Migration | undefined,
-    peer: string,
-    self: string,
-    reason: string | undefined,
-  ][] = [
+  const cases: [sentence: string, migration: Migration, peer: string, self: string, reason: string | undefined][] = [
     ['takes the archive of an accepted Migration', aMigration(), 'node-1', 'node-2', undefined],
     [
       'takes it before and after Checkpointed was seen',
@@ -49,7 +43,6 @@ describe('judgeUpload', () => {
       undefined,
     ],
     ['takes it again when it was delivered already', aMigration({ Delivered: 'True' }), 'node-1', 'node-2', undefined],
-    ['refuses without a Migration', undefined, 'node-1', 'node-2', 'MigrationNotFound'],
     ['refuses another Migration of that name', aMigration({}, 'other'), 'node-1', 'node-2', 'MigrationNotFound'],
     ['refuses what is for another node', aMigration(), 'node-1', 'node-3', 'NotTheDestination'],
     ['refuses another agent than the source', aMigration(), 'node-3', 'node-2', 'NotTheSource'],

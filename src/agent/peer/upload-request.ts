@@ -40,12 +40,12 @@ export function parsePath(path: string): UploadTarget | undefined {
  * @returns undefined when the archive is welcome
  */
 export function judgeUpload(
-  migration: Migration | undefined,
+  migration: Migration,
   target: UploadTarget,
   peer: string,
   self: string,
 ): Refusal | undefined {
-  if (migration?.metadata.uid !== target.migrationUID) {
+  if (migration.metadata.uid !== target.migrationUID) {
     return refuse(
       404,
       'MigrationNotFound',

@@ -36,6 +36,9 @@ export interface CriImage {
   id: string
   repoTags: string[]
   repoDigests: string[]
+  /** The user of the image's config: a number here, or a name below, or neither. */
+  uid: { value: string } | null
+  username: string
 }
 
 /** Set by kubelet on every sandbox and container. */
