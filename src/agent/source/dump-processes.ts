@@ -23,12 +23,13 @@ export async function isDumpRunning(hostRoot: string, containerID: string): Prom
 async function dumps(process: string, containerID: string): Promise<boolean> {
   // A process that ended while we looked does not dump.
   const argv = (await readFile(join(process, 'cmdline'), 'utf8').catch(() => '')).split('\0')
-  const program = argv[0]?.split('/').at(-1) ?? ''
   if (argv.includes('checkpoint') && argv.includes(containerID)) return true
-  // `criu swrk 3` says nothing in its arguments; it stands in its work folder, or has files open there.
-  if (program !== 'criu') return false
+  // CRIU outlives a killed runc and overwrites its arguments with `criu: dump --rpc -t PID`; but it stands in its work
+  // folder and has its images open.
+  const name = (await readFile(join(process, 'comm'), 'utf8').catch(() => '')).trim()
+  if (name !== 'criu') return false
   const links = [join(process, 'cwd')]
   for (const fd of await readdir(join(process, 'fd')).catch(() => [])) links.push(join(process, 'fd', fd))
   const targets = await Promise.all(links.map((link) => readlink(link).catch(() => '')))
-  return argv.some((word) => word.includes(containerID)) || targets.some((target) => target.includes(containerID))
+  return targets.some((target) => target.includes(containerID))
 }

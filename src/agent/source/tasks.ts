@@ -33,7 +33,7 @@ export class Tasks {
       .catch(async (error) => {
         if (abort.signal.aborted) return
         this.#onError(uid, kind, error)
-        await delay(Tasks.RETRY_MS, undefined, { ref: false })
+        await delay(Tasks.RETRY_MS, undefined, { ref: false, signal: abort.signal }).catch(() => undefined)
       })
       .then(() => {
         this.#tasks.delete(uid)
