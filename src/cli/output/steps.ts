@@ -1,0 +1,78 @@
+/** A Migration's history as the six steps that people watch. Pure. */
+import { type ConditionType, condition, isFalse, isFinished, isTrue } from '../../api/conditions.ts'
+import type { Migration } from '../../api/migration.ts'
+import { elapsedMs } from '../../api/timestamps.ts'
+
+export type StepState = 'done' | 'running' | 'waiting' | 'failed' | 'skipped'
+
+export interface StepView {
+  title: string
+  /** The condition that ends the step. */
+  type: ConditionType
+  state: StepState
+  /** When the step before it ended, RFC 3339. */
+  since?: string
+  /** Of a step that has ended. */
+  tookMs?: number
+  /** The condition's message, if it has one. */
+  message?: string
+}
+
+const STEPS: readonly [title: string, type: ConditionType][] = [
+  ['Accept', 'Accepted'],
+  ['Prepare', 'DestinationReady'],
+  ['Checkpoint', 'Checkpointed'],
+  ['Deliver', 'Delivered'],
+  ['Commit', 'Committed'],
+  ['Restore', 'Restored'],
+  ['Remove source', 'SourceRemoved'],
+]
+
+/** @returns the steps in order: what has ended, the one at work, what is to come */
+export function stepsOf({ metadata, status }: Migration): StepView[] {
+  const views: StepView[] = []
+  let since: string | undefined = metadata.creationTimestamp
+  for (const [title, type] of STEPS) {
+    const found = condition(status, type)
+    const state = stateOf(found?.status, since !== undefined && !isFinished(status))
+    const ended = state === 'done' || state === 'failed' ? found?.lastTransitionTime : undefined
+    views.push({
+      title,
+      type,
+      state: state === 'waiting' && isFinished(status) ? 'skipped' : state,
+      ...(since === undefined ? {} : { since }),
+      ...(since !== undefined && ended !== undefined ? { tookMs: elapsedMs(since, ended) } : {}),
+      ...(found?.message ? { message: found.message } : {}),
+    })
+    since = state === 'done' ? ended : undefined
+  }
+  return rollingBack(status) ? [...settled(views), rollbackStep(status)] : views
+}
+
+function stateOf(truth: 'True' | 'False' | 'Unknown' | undefined, active: boolean): StepState {
+  if (truth === 'True') return 'done'
+  if (truth === 'False') return 'failed'
+  return active ? 'running' : 'waiting'
+}
+
+const rollingBack = (status: Migration['status']) => isFalse(status, 'Committed') || isFalse(status, 'Restored')
+
+/** Nothing goes forward any more: what was at work or to come is left out. */
+const settled = (views: StepView[]): StepView[] =>
+  views.map((view) => (view.state === 'running' || view.state === 'waiting' ? { ...view, state: 'skipped' } : view))
+
+function rollbackStep(status: Migration['status']): StepView {
+  const from = (['Committed', 'Restored'] as const)
+    .map((type) => condition(status, type))
+    .find((c) => c?.status === 'False')
+  const end = condition(status, 'Succeeded')
+  const finished = isFinished(status) && !isTrue(status, 'Succeeded')
+  return {
+    title: 'Roll back',
+    type: 'Succeeded',
+    state: finished ? 'done' : 'running',
+    ...(from ? { since: from.lastTransitionTime } : {}),
+    ...(finished && from && end ? { tookMs: elapsedMs(from.lastTransitionTime, end.lastTransitionTime) } : {}),
+    ...(finished && end?.message ? { message: end.message } : {}),
+  }
+}
