@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readIfThere, sleep } from './files.ts'
 import { LabError } from './lab-error.ts'
-import type { NodeName } from './places.ts'
+import { LAB_NAME, type NodeName } from './places.ts'
 import { killHard } from './processes.ts'
 
 export interface Hierarchy {
@@ -21,7 +21,7 @@ export interface CgroupLayout {
 }
 
 /** Top group of all the lab's groups. */
-export const LAB_CGROUP = '/podferry-lab'
+export const LAB_CGROUP = `/${LAB_NAME}`
 
 /** The kubelet's `cgroupRoot`: one a node, else the kubelets remove each other's groups. */
 export function cgroupOf(node: NodeName): string {

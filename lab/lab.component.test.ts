@@ -1,4 +1,6 @@
-/** The lab itself, from nothing to nothing. It takes a running lab down first. */
+/** The lab itself, from nothing to nothing, in an instance of its own. */
+import './testing/own-instance.ts'
+
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -8,8 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { kubectl, node, part } from './cluster.ts'
 import { imageRef } from './images.ts'
 import { labLeftovers } from './leftovers.ts'
+import { runningInit } from './machine.ts'
 import { partPid } from './parts.ts'
-import { CHECKOUT, NODES, type NodeName } from './places.ts'
+import { CHECKOUT, LAB_NAME, NODES, type NodeName } from './places.ts'
 import { identityOf, killHard } from './processes.ts'
 
 const lab = (...args: string[]) => execFileSync(join(CHECKOUT, 'bin/lab'), args, { encoding: 'utf8', stdio: 'pipe' })
@@ -149,7 +152,7 @@ test('a node whose power was cut boots on its disk, and its pod starts afresh', 
 })
 
 test('checkpoint restore through CreateContainer can be switched off on one node', async () => {
-  const setting = () => node('node-2').exec(['grep', '-c', 'restore_via_create = true', '/etc/containerd/config.toml'])
+  const setting = () => node('node-2').exec(['sh', '-c', 'containerd config dump | grep "restore_via_create = true"'])
   await setting()
   lab('node', 'node-2', 'restore', 'off')
   await assert.rejects(setting())
@@ -157,10 +160,18 @@ test('checkpoint restore through CreateContainer can be switched off on one node
   await setting()
 })
 
+test('a control plane whose first process was killed comes back with its objects and without new nodes', async () => {
+  killHard(await runningInit('control-plane'))
+  await eventually(async () => void (await assert.rejects(runningInit('control-plane'))))
+  const nodes = await Promise.all(NODES.map(runningInit))
+  lab('up')
+  assert.deepEqual(await Promise.all(NODES.map(runningInit)), nodes)
+  await counts('count-node-1')
+})
+
 test('down leaves nothing, also with a frozen pod', async () => {
-  const frozen =
-    "for f in $(find /sys/fs/cgroup -path '*podferry-lab/node-1*' -name freezer.state); do echo FROZEN > $f; done"
-  await node('node-1').exec(['sh', '-c', frozen])
+  const frozen = `for f in $(find /sys/fs/cgroup -path '*${LAB_NAME}/node-1*' -name freezer.state); do echo FROZEN > $f; cat $f; done`
+  assert.match(await node('node-1').exec(['sh', '-c', frozen]), /FROZEN/)
   lab('down')
   assert.deepEqual(await labLeftovers(), [])
   assert.deepEqual(SYSCTLS.map(sysctl), former)

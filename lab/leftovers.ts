@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import { hostLayout, LAB_CGROUP } from './cgroups.ts'
 import { MACHINES, netnsPath, STATE } from './places.ts'
 
+/** Each is followed by something: another lab's name may begin with this one's. */
+const MARKS = [`${STATE}/`, ...MACHINES.map((machine) => `${netnsPath(machine)} `)]
+
 /** @returns one line a thing left: state, mounts, network namespaces, control groups, processes. */
 export async function labLeftovers(): Promise<string[]> {
   const found: string[] = []
@@ -14,7 +17,7 @@ export async function labLeftovers(): Promise<string[]> {
   for (const { mountPoint } of (await hostLayout()).hierarchies)
     if (existsSync(join(mountPoint, LAB_CGROUP))) found.push(`control group ${join(mountPoint, LAB_CGROUP)}`)
   for (const line of (await readFile('/proc/mounts', 'utf8')).split('\n'))
-    if (line.includes(STATE) || line.includes('/netns/podferry-')) found.push(`mount ${line}`)
+    if (MARKS.some((mark) => line.includes(mark))) found.push(`mount ${line}`)
   return [...found, ...(await processesInLabMounts())]
 }
 
@@ -23,7 +26,7 @@ async function processesInLabMounts(): Promise<string[]> {
   const found: string[] = []
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const mounts = await readFile(`/proc/${pid}/mountinfo`, 'utf8').catch(() => '')
-    if (mounts.includes(STATE)) found.push(`process ${pid} ${await readlink(`/proc/${pid}/exe`).catch(() => '')}`)
+    if (mounts.includes(`${STATE}/`)) found.push(`process ${pid} ${await readlink(`/proc/${pid}/exe`).catch(() => '')}`)
   }
   return found
 }

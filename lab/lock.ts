@@ -1,17 +1,22 @@
-/** One command at a time changes the lab. */
+/** One command at a time changes a lab or the cache. */
 import { connect, createServer, type Server } from 'node:net'
 import { LabError } from './lab-error.ts'
+import { LAB_NAME } from './places.ts'
 
-/** An abstract socket: atomic, and the kernel frees it however its holder ends. */
-const ADDRESS = '\0podferry-lab'
+/** Abstract sockets: atomic, and the kernel frees them however their holder ends. */
+const LOCKS = {
+  lab: `\0${LAB_NAME}`,
+  // All labs of the machine fill one cache.
+  cache: '\0podferry-lab-cache',
+} as const
 
 /**
- * Runs `work` while this process holds the lab.
+ * Runs `work` while this process holds the lock.
  * @param what the holder's command, told to whoever comes in between.
  * @throws LabError at once when another process holds it.
  */
-export async function withLock<T>(what: string, work: () => Promise<T>): Promise<T> {
-  const server = await listen(`${what} (process ${process.pid})`)
+export async function withLock<T>(what: string, lock: keyof typeof LOCKS, work: () => Promise<T>): Promise<T> {
+  const server = await listen(LOCKS[lock], `${what} (process ${process.pid})`)
   try {
     return await work()
   } finally {
@@ -19,7 +24,7 @@ export async function withLock<T>(what: string, work: () => Promise<T>): Promise
   }
 }
 
-function listen(holder: string): Promise<Server> {
+function listen(address: string, holder: string): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => {
       socket.on('error', () => {})
@@ -27,19 +32,22 @@ function listen(holder: string): Promise<Server> {
     })
     server.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') return reject(error)
-      askHolder().then((other) => reject(new LabError(`the lab is busy with ${other}: wait for it to end`)), reject)
+      askHolder(address).then(
+        (other) => reject(new LabError(`the lab is busy with ${other}: wait for it to end`)),
+        reject,
+      )
     })
-    server.listen(ADDRESS, () => {
+    server.listen(address, () => {
       server.unref()
       resolve(server)
     })
   })
 }
 
-function askHolder(): Promise<string> {
+function askHolder(address: string): Promise<string> {
   return new Promise((resolve) => {
     let answer = ''
-    const socket = connect(ADDRESS)
+    const socket = connect(address)
     socket.setTimeout(1000, () => socket.destroy())
     socket.on('data', (chunk) => {
       answer += chunk.toString()

@@ -25,19 +25,19 @@ async function runCommand(command: Command): Promise<number> {
       process.stdout.write(USAGE)
       return 0
     case 'up':
-      await withLock('up', async () => {
+      await withLock('up', 'lab', async () => {
         const started = Date.now()
-        await setup({ quietWhenDone: true, kafka: false })
+        await withLock('setup', 'cache', () => setup({ quietWhenDone: true, kafka: false }))
         for (const node of command.noRestore) await setRestoreSupport(node, false)
         await labUp()
         console.log(`both nodes are Ready after ${((Date.now() - started) / 1000).toFixed(1)} s`)
       })
       return 0
     case 'down':
-      await withLock('down', () => labDown({ force: command.force }))
+      await withLock('down', 'lab', () => labDown({ force: command.force }))
       return 0
     case 'setup':
-      await withLock('setup', () => setup({ quietWhenDone: false, kafka: true }))
+      await withLock('setup', 'cache', () => setup({ quietWhenDone: false, kafka: true }))
       return 0
     case 'kubectl':
       return runAttached(kubectlCommand(command.args), kubectlEnvironment())
@@ -60,7 +60,7 @@ async function runCommand(command: Command): Promise<number> {
       process.stdout.write(await status())
       return 0
     case 'node':
-      await withLock(`node ${command.node} ${command.action.do}`, () => actOnNode(command.node, command.action))
+      await withLock(`node ${command.node} ${command.action.do}`, 'lab', () => actOnNode(command.node, command.action))
       return 0
     case 'part':
       await actOnPart(command.part, command.action)
@@ -71,8 +71,8 @@ async function runCommand(command: Command): Promise<number> {
       else await publishFromHost(command.images.length > 0 ? command.images : IMAGES)
       return 0
     case 'kafka':
-      if (command.action === 'stop') await withLock('kafka stop', stopLabKafka)
-      else console.log(await withLock('kafka start', startLabKafka))
+      if (command.action === 'stop') await withLock('kafka stop', 'lab', stopLabKafka)
+      else console.log(await withLock('kafka start', 'lab', startLabKafka))
       return 0
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { readIfThere, writeWhole } from './files.ts'
 import { initOf } from './machine.ts'
 import { containerdConfig } from './node-plan.ts'
-import { killPart } from './parts.ts'
+import { restartPart } from './parts.ts'
 import { machineFolder, type NodeName } from './places.ts'
 
 const marker = (node: NodeName) => join(machineFolder(node), 'no-restore')
@@ -21,5 +21,5 @@ export async function setRestoreSupport(node: NodeName, restore: boolean): Promi
   const init = await initOf(node)
   if (init === undefined) return
   await writeFile(`/proc/${init.pid}/root/etc/containerd/config.toml`, containerdConfig({ restore }))
-  await killPart(node, 'containerd')
+  await restartPart(node, 'containerd')
 }

@@ -44,6 +44,14 @@ export async function killPart(machine: MachineName, part: string): Promise<void
   await until(async () => (await partPid(machine, part)) !== before, `${part} on ${machine} does not end`)
 }
 
+/** Makes a part read its settings anew. Returns once it runs again; one that is just being started again is waited for. */
+export async function restartPart(machine: MachineName, part: string): Promise<void> {
+  await requirePart(machine, part)
+  const before = await partPid(machine, part)
+  if (before !== undefined) await killPart(machine, part)
+  await until(async () => (await partPid(machine, part)) !== undefined, `${part} on ${machine} does not start`)
+}
+
 /** Ends the part and keeps it down until `startPart`. */
 export async function stopPart(machine: MachineName, part: string): Promise<void> {
   await requirePart(machine, part)

@@ -1,13 +1,30 @@
 /** Where the lab keeps things and which names and addresses it uses. */
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { LabError } from './lab-error.ts'
 
 export const CHECKOUT = resolve(import.meta.dirname, '..')
 export const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'podferry-lab')
 export const DEBIAN_TREE = join(CACHE, 'debian')
 
+/**
+ * Several labs can run beside each other: their networks are apart, so that only names must differ.
+ * The lab's own test runs in one of its own, and leaves the developer's alone.
+ */
+const INSTANCE = instanceSuffix(process.env.PODFERRY_LAB_INSTANCE)
+
+/** @throws LabError for a name that does not fit into a network namespace's or a folder's. */
+export function instanceSuffix(name: string | undefined): string {
+  if (!name) return ''
+  if (/^[a-z0-9]{1,16}$/.test(name)) return `-${name}`
+  throw new LabError(`PODFERRY_LAB_INSTANCE=${name} must be 1 to 16 small letters and digits`, { exitCode: 2 })
+}
+
+/** Also the name of the control plane's network namespace. */
+export const LAB_NAME = `podferry-lab${INSTANCE}`
+
 /** Run state. Not under the cache: containerd and kubelet need a real file system, and `down` removes it whole. */
-export const STATE = '/var/lib/podferry-lab'
+export const STATE = join('/var/lib', LAB_NAME)
 export const KUBECONFIG = join(STATE, 'kubeconfig')
 export const NETNS_FOLDER = '/run/netns'
 
@@ -39,7 +56,7 @@ export function podRange(node: NodeName): string {
 }
 
 export function netnsOf(machine: MachineName): string {
-  return machine === CONTROL_PLANE ? 'podferry-lab' : `podferry-${machine}`
+  return machine === CONTROL_PLANE ? LAB_NAME : `podferry-${machine}${INSTANCE}`
 }
 
 export function netnsPath(machine: MachineName): string {
