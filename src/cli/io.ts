@@ -1,0 +1,17 @@
+/** What a command is given of the outside world, so that tests can look at every byte of it. */
+import type { Writable } from 'node:stream'
+
+export interface Io {
+  stdout: Writable
+  stderr: Writable & { isTTY?: boolean; columns?: number }
+  /** Wall clock; ages and dates. */
+  now(): Date
+  /** Aborted by the first Ctrl-C. */
+  interrupted: AbortSignal
+  /** What the user types for this program: `podferry` or `kubectl podferry`. */
+  program: string
+}
+
+export const say = (stream: Writable, lines: readonly string[]): void => {
+  if (lines.length > 0) stream.write(`${lines.join('\n')}\n`)
+}
