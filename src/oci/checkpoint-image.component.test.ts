@@ -94,6 +94,12 @@ test('an upload that breaks off leaves no image, and its rest goes with the remo
   await assert.rejects(push(name, breaking(), abort.signal))
   const client = new RegistryClient({ url: registry.url })
   assert.equal(await client.manifest(checkpointRepository(name), 'checkpoint'), undefined)
+  // What was sent is gone at once; the registry itself leaves an empty upload folder, which goes with the removal.
+  const uploads = join(registry.storage, 'docker/registry/v2/repositories', checkpointRepository(name), '_uploads')
+  assert.deepEqual(
+    (await readdir(uploads, { recursive: true })).filter((path) => path.endsWith('/data')),
+    [],
+  )
   await removeCheckpointRepository({ ...name, storageRoot: registry.storage, registry: client })
   const repositories = await readdir(join(registry.storage, 'docker/registry/v2/repositories/podferry/default'))
   assert.ok(!repositories.includes(name.migrationUID))

@@ -1,9 +1,8 @@
 /** HTTP as a registry needs it: bodies are streamed with back-pressure (built-in fetch would hold an upload in memory). */
 import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { PodferryError } from '../errors.ts'
+import { type Interruption, pour } from './request-body.ts'
 
 export interface RegistryTarget {
   /** `https://host:port`; plain `http://` for a loopback address only. */
@@ -19,6 +18,8 @@ export interface RegistryRequest {
   headers?: Record<string, string>
   body?: Buffer | AsyncIterable<Uint8Array>
   signal?: AbortSignal | undefined
+  /** From the end of the body to the end of the answer. Default 30 s. */
+  timeoutMs?: number
 }
 
 export interface RegistryAnswer {
@@ -26,9 +27,13 @@ export interface RegistryAnswer {
   headers: IncomingHttpHeaders
   /** Answers of a registry that we read are small: manifests and errors. */
   body: Buffer
+  /** Why a streamed body was ended before it was whole: its source failed, or the caller aborted. */
+  interrupted?: Interruption
 }
 
 const ANSWER_LIMIT = 4 << 20
+const ANSWER_TIMEOUT_MS = 30_000
+const INTERRUPTED_TIMEOUT_MS = 5_000
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]']
 
 /** @throws PodferryError `InsecureRegistry` when memory would travel in clear text */
@@ -42,40 +47,46 @@ export function registryOrigin({ url }: RegistryTarget): URL {
   })
 }
 
-/** Sends one request. A streamed body is sent once and can't be repeated. */
-export async function send(
-  target: RegistryTarget,
-  { method, url, headers, body, signal }: RegistryRequest,
-): Promise<RegistryAnswer> {
+/**
+ * Sends one request. A streamed body is sent once and can't be repeated.
+ *
+ * @throws PodferryError `RegistryUnreachable` or `RegistryTimeout`; the signal's reason when it aborts a request without a stream
+ */
+export async function send(target: RegistryTarget, request: RegistryRequest): Promise<RegistryAnswer> {
+  const { method, url, headers, body, signal, timeoutMs = ANSWER_TIMEOUT_MS } = request
+  signal?.throwIfAborted()
   const known = body === undefined || Buffer.isBuffer(body)
-  const options = {
+  const sent = (url.protocol === 'https:' ? https : http).request(url, {
     method,
     headers: { ...headers, ...(known ? { 'content-length': body?.length ?? 0 } : {}) },
-    ...(signal ? { signal } : {}),
     ...(target.ca === undefined ? {} : { ca: target.ca }),
-  }
-  const sent = (url.protocol === 'https:' ? https : http).request(url, options)
+    ...(known && signal ? { signal } : {}),
+  })
   const answered = new Promise<IncomingMessage>((resolve, reject) =>
     sent.once('response', resolve).once('error', reject),
   )
+  // Nobody waits for this promise when the body itself has failed.
+  answered.catch(() => {})
   try {
     if (known) sent.end(body)
-    else await Promise.race([pipeline(Readable.from(body), sent), earlyRefusal(answered)])
-    return await read(await answered)
+    const interrupted = known ? undefined : await pour(body, sent, answered, signal)
+    const patience = interrupted ? INTERRUPTED_TIMEOUT_MS : timeoutMs
+    const timer = setTimeout(() => sent.destroy(tooLate(request, `no answer within ${patience} ms`)), patience)
+    try {
+      return { ...(await read(await answered)), ...(interrupted ? { interrupted } : {}) }
+    } catch (cause) {
+      // What went wrong first is what the caller must hear.
+      throw interrupted ? interrupted.cause : cause
+    } finally {
+      clearTimeout(timer)
+    }
   } catch (cause) {
-    // Nobody waits for this promise when the upload itself has failed.
-    answered.catch(() => {})
+    if (cause instanceof PodferryError) throw cause
+    if (signal?.aborted) throw signal.reason
+    throw unreachable(request, cause)
+  } finally {
     sent.destroy()
-    if (cause instanceof PodferryError || signal?.aborted) throw cause
-    const message = `${method} ${url.origin}${url.pathname}: the registry can't be reached: ${cause instanceof Error ? cause.message : cause}`
-    throw new PodferryError({ reason: 'RegistryUnreachable', message, retry: 'backoff', cause })
   }
-}
-
-/** A registry that refuses answers before it has read the body: then there is no use in sending the rest. */
-async function earlyRefusal(answered: Promise<IncomingMessage>): Promise<void> {
-  const { statusCode = 0 } = await answered
-  if (statusCode < 400) await new Promise(() => {})
 }
 
 async function read(answer: IncomingMessage): Promise<RegistryAnswer> {
@@ -83,7 +94,23 @@ async function read(answer: IncomingMessage): Promise<RegistryAnswer> {
   let size = 0
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size <= ANSWER_LIMIT) chunks.push(chunk)
+    if (size > ANSWER_LIMIT) throw new Error(`its answer is longer than ${ANSWER_LIMIT} bytes`)
+    chunks.push(chunk)
   }
   return { status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks) }
 }
+
+const unreachable = ({ method, url }: RegistryRequest, cause: unknown) =>
+  new PodferryError({
+    reason: 'RegistryUnreachable',
+    message: `${method} ${url.origin}${url.pathname}: the registry can't be reached: ${cause instanceof Error ? cause.message : cause}; check that it runs at this address`,
+    retry: 'backoff',
+    cause,
+  })
+
+const tooLate = ({ method, url }: RegistryRequest, what: string) =>
+  new PodferryError({
+    reason: 'RegistryTimeout',
+    message: `${method} ${url.origin}${url.pathname}: ${what}; check the registry's log and its disk`,
+    retry: 'backoff',
+  })

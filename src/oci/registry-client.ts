@@ -1,11 +1,17 @@
 /** The part of the OCI distribution API that podferry speaks: push, look, delete. */
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PodferryError } from '../errors.ts'
 import { authorize } from './challenge.ts'
 import { type RegistryAnswer, type RegistryRequest, type RegistryTarget, registryOrigin, send } from './http.ts'
 import { type Descriptor, MANIFEST_TYPE, type Manifest } from './media-types.ts'
 
 export const sha256 = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+
+/** A layer of many GiB may have to reach the disk first. */
+const COMMIT_TIMEOUT_MS = 300_000
+/** Waits before the second and the third try of what may be repeated. */
+const RETRY_MS = [100, 400]
 
 interface Call extends Omit<RegistryRequest, 'url'> {
   path: string
@@ -29,7 +35,8 @@ export class RegistryClient {
   }
 
   async hasBlob(repository: string, digest: string): Promise<boolean> {
-    return (await this.#call({ method: 'HEAD', path: `/v2/${repository}/blobs/${digest}` })).status === 200
+    const answer = await this.#call({ method: 'HEAD', path: `/v2/${repository}/blobs/${digest}` })
+    return answer.status !== 404 && expect(answer, 200, `look for blob ${digest}`).status === 200
   }
 
   /**
@@ -56,15 +63,37 @@ export class RegistryClient {
     }
     try {
       const headers = { 'content-type': 'application/octet-stream' }
-      const written = await this.#send({ method: 'PATCH', url: location, headers, body: counted(), signal })
-      location = this.#location(expect(written, 202, `upload to ${repository}`))
+      const written = await this.#send({
+        method: 'PATCH',
+        url: location,
+        headers,
+        body: counted(),
+        signal,
+        timeoutMs: COMMIT_TIMEOUT_MS,
+      })
+      // Only the newest location can be cancelled: the registry signs the number of bytes it has into it.
+      if (written.status === 202) location = this.#location(written)
+      if (written.interrupted) throw written.interrupted.cause
+      expect(written, 202, `upload to ${repository}`)
       const digest = `sha256:${hash.digest('hex')}`
-      location.searchParams.set('digest', digest)
-      expect(await this.#send({ method: 'PUT', url: location, signal }), 201, `end of an upload to ${repository}`)
+      await this.#commit(repository, location, digest, signal)
       return { mediaType, digest, size }
     } catch (error) {
       await this.#send({ method: 'DELETE', url: location }).catch(() => {})
       throw error
+    }
+  }
+
+  /** An answer that got lost is asked for again in another way: the blob is there or it isn't. */
+  async #commit(repository: string, location: URL, digest: string, signal: AbortSignal | undefined): Promise<void> {
+    const url = new URL(location)
+    url.searchParams.set('digest', digest)
+    try {
+      const ended = await this.#send({ method: 'PUT', url, signal, timeoutMs: COMMIT_TIMEOUT_MS })
+      expect(ended, 201, `end of an upload to ${repository}`)
+    } catch (error) {
+      const lost = error instanceof PodferryError && error.reason === 'RegistryUnreachable'
+      if (!lost || !(await this.hasBlob(repository, digest).catch(() => false))) throw error
     }
   }
 
@@ -129,11 +158,26 @@ export class RegistryClient {
     return this.#authorization !== undefined && repeatable ? this.#sendOnce(request) : answer
   }
 
-  #sendOnce(request: RegistryRequest): Promise<RegistryAnswer> {
+  async #sendOnce(request: RegistryRequest): Promise<RegistryAnswer> {
     const authorization: Record<string, string> = this.#authorization ? { authorization: this.#authorization } : {}
-    return send(this.#target, { ...request, headers: { ...request.headers, ...authorization } })
+    const authorized = { ...request, headers: { ...request.headers, ...authorization } }
+    for (let tries = 0; ; tries++) {
+      const wait = isIdempotent(request) ? RETRY_MS[tries] : undefined
+      try {
+        const answer = await send(this.#target, authorized)
+        if (wait === undefined || ![502, 503, 504].includes(answer.status)) return answer
+      } catch (error) {
+        const away = error instanceof PodferryError && error.reason === 'RegistryUnreachable'
+        if (!away || wait === undefined || request.signal?.aborted) throw error
+      }
+      await sleep(wait)
+    }
   }
 }
+
+/** Beginning, feeding and ending an upload are not: each moves the registry's state of it. */
+const isIdempotent = ({ method, body }: RegistryRequest): boolean =>
+  method === 'GET' || method === 'HEAD' || method === 'DELETE' || (method === 'PUT' && Buffer.isBuffer(body))
 
 async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
