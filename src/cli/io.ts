@@ -6,8 +6,8 @@ export interface Io {
   stderr: Writable & { isTTY?: boolean; columns?: number }
   /** Wall clock; ages and dates. */
   now(): Date
-  /** Aborted by the first Ctrl-C. */
-  interrupted: AbortSignal
+  /** Catches the next Ctrl-C from now on; the one after it ends the program as usual. */
+  catchInterrupt(): AbortSignal
   /** What the user types for this program: `podferry` or `kubectl podferry`. */
   program: string
 }

@@ -26,7 +26,8 @@ interface WaitOptions {
 /** @returns the exit code that tells how the Migration ended, or why we no longer wait */
 export async function waitForEnd({ session, migration, io, output, limitMs }: WaitOptions): Promise<ExitCode> {
   const overdue = AbortSignal.timeout(limitMs)
-  const signal = AbortSignal.any([io.interrupted, overdue])
+  const interrupt = io.catchInterrupt()
+  const signal = AbortSignal.any([interrupt, overdue])
   const display = displayFor(io, output)
   const hint = setTimeout(() => display.note(SILENT), SILENCE_MS)
   const { namespace = 'default', name } = migration.metadata
@@ -44,7 +45,7 @@ export async function waitForEnd({ session, migration, io, output, limitMs }: Wa
     display.close()
   }
   if (isFinished(last.status)) return await tellEnding(last, io, output)
-  return tellUnfinished(last, io, { interrupted: io.interrupted.aborted, overdue: overdue.aborted, limitMs })
+  return tellUnfinished(last, io, { interrupted: interrupt.aborted, overdue: overdue.aborted, limitMs })
 }
 
 const SILENT = `podferry's controller has not answered for ${SILENCE_MS / 1000} s; is it running? kubectl get pods -n podferry-system`

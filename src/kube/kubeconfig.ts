@@ -30,6 +30,10 @@ export async function kubeconfigConnection(options: KubeconfigOptions = {}): Pro
   } catch (cause) {
     throw invalidKubeconfig(`${options.kubeconfig ?? '$KUBECONFIG or ~/.kube/config'} cannot be loaded`, cause)
   }
+  // What client-node makes up when it finds no file at all.
+  if (config.getCurrentCluster()?.server === 'http://localhost:8080') {
+    throw invalidKubeconfig('there is none at $KUBECONFIG or ~/.kube/config')
+  }
   const { context: contextName = config.getCurrentContext() } = options
   const context = config.getContextObject(contextName)
   const known = config.getContexts().map(({ name }) => name)

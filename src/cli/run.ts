@@ -1,0 +1,42 @@
+/** From argv to an exit code: every error becomes one clear message here. */
+import { CommanderError } from 'commander'
+import { PodferryError } from '../errors.ts'
+import { EXIT, type ExitCode, UsageError } from './exit-codes.ts'
+import { type Io, say } from './io.ts'
+import { createProgram } from './program.ts'
+import { ROLES } from './roles.ts'
+
+/**
+ * @param args what the user typed after the program's name
+ * @returns the exit code; never throws for what a user may do wrong
+ */
+export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
+  let exitCode: ExitCode = EXIT.done
+  const program = createProgram(io, (code) => {
+    exitCode = code
+  })
+  try {
+    const role = Object.hasOwn(ROLES, args[0] ?? '') ? ROLES[args[0] ?? ''] : undefined
+    if (role) program.addCommand((await role()).copyInheritedSettings(program))
+    await program.parseAsync(args.length === 0 ? ['--help'] : args, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    return tell(error, io)
+  }
+}
+
+function tell(error: unknown, io: Io): ExitCode {
+  // Commander has said it already; help that was asked for is no mistake.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage
+  if (error instanceof UsageError) {
+    say(io.stderr, [`error: ${error.message}`, `see: ${io.program} --help`])
+    return EXIT.usage
+  }
+  if (error instanceof PodferryError) {
+    say(io.stderr, [`error: ${error.message}`, ...error.criuLog.map((line) => `CRIU: ${line}`)])
+    return EXIT.failed
+  }
+  const told = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  say(io.stderr, [`error: this is a bug in podferry: ${told}`])
+  return EXIT.failed
+}
