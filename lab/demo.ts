@@ -20,6 +20,16 @@ import { longestHandover, startWitness, violations } from './scenario/witness.ts
 const KEYS = 100_000
 const bus: BusName = process.env.BUS === 'kafka' ? 'kafka' : 'kubernetes'
 
+/** In the order in which they happen. */
+const STEPS = [
+  ['prepare', 'prepareMs'],
+  ['checkpoint', 'checkpointMs'],
+  ['deliver', 'deliverMs'],
+  ['commit', 'commitMs'],
+  ['restore', 'restoreMs'],
+  ['remove source', 'removeSourceMs'],
+] as const
+
 let missing = 0
 
 const heading = (text: string) => console.log(`\n${styleText('bold', text)}`)
@@ -33,7 +43,9 @@ function show(proofs: Proof[]): void {
 
 function showSteps({ status }: Migration): void {
   const { steps, downtimeMs = 0, totalMs = 0 } = status?.timings ?? {}
-  const durations = Object.entries(steps ?? {}).map(([step, ms]) => `${step.replace(/Ms$/, "")} ${formatDuration(ms ?? 0)}`)
+  const durations = STEPS.flatMap(([step, key]) =>
+    steps?.[key] === undefined ? [] : [`${step} ${formatDuration(steps[key])}`],
+  )
   console.log(`  ${durations.join(', ')}`)
   console.log(`  downtime ${styleText('bold', formatDuration(downtimeMs))}, in all ${formatDuration(totalMs)}`)
 }

@@ -2,6 +2,9 @@
 import { invocationName } from './cli/invocation.ts'
 import { run } from './cli/run.ts'
 
+// `podferry list | head`: whoever has read enough is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
 process.exitCode = await run(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
