@@ -28,8 +28,6 @@ export interface SourceDependencies {
   install(): Promise<void>
   /** Resolves when no dump of the container runs on the node, whoever began it. */
   dumpEnded(containerID: string): Promise<void>
-  /** Resumes a container whose runtime was interrupted between pausing and resuming it. */
-  resumeContainer(containerID: string): Promise<void>
   send(delivery: Delivery): Promise<{ manifestDigest: string; size: number }>
   /** Looks at the Migration again soon. */
   wake(migrationUID: string): void

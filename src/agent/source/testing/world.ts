@@ -210,7 +210,6 @@ export class World {
       kubeletRoot: '/var/lib/kubelet',
       wake: () => undefined,
       install: () => effect(() => undefined),
-      resumeContainer: () => effect(() => undefined),
       recorder: { event: () => undefined, flush: async () => undefined },
       // A killed process hears of nothing: its waiting never ends.
       dumpEnded: () =>

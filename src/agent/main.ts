@@ -1,0 +1,134 @@
+/** Puts the parts of an agent together, starts them in order and takes them down in reverse. */
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { KubeClient } from '../kube/client.ts'
+import { createEventRecorder } from '../kube/events.ts'
+import { RegistryClient } from '../oci/registry-client.ts'
+import { REGISTRY_URL } from '../oci/repository.ts'
+import { createAgentLoop, reportSetAside } from './agent.ts'
+import type { AgentContext } from './context.ts'
+import { createStore } from './destination/arrival.ts'
+import { createDestinationHandler } from './destination/handler.ts'
+import { createRestoreLogs } from './destination/restore-log.ts'
+import { checkRoom } from './destination/room.ts'
+import { createFence } from './fence/fence.ts'
+import { startHealth } from './health.ts'
+import { install, uninstall } from './install/install.ts'
+import { JOURNAL_FOLDER, openJournal } from './journal.ts'
+import { createKubelet, type KubeletOptions } from './kubelet.ts'
+import { sendArchive } from './peer/client.ts'
+import { createAgentIdentity } from './peer/identity.ts'
+import { startPeerServer } from './peer/server.ts'
+import { Uploads } from './peer/uploads.ts'
+import { createContainerdImages } from './runtime/containerd-images.ts'
+import { createCriClient } from './runtime/cri.ts'
+import { dumpEnded } from './source/dump-processes.ts'
+import { sourceEntrySchema } from './source/entry.ts'
+import { createSourceHandler } from './source/handler.ts'
+
+export interface AgentSettings {
+  nodeName: string
+  nodeAddress: string
+  /** UID of the agent's own pod. */
+  podUID: string
+  /** Where the node's root file system is seen. */
+  hostRoot: string
+  kubelet: Omit<KubeletOptions, 'nodeName' | 'address' | 'log'>
+  /** The kubelet's --root-dir on the node. */
+  kubeletRoot: string
+  /** On the node. */
+  runtimeSocket: string
+  runtimeRoot: string
+}
+
+/** Less than the grace period of the agent's pod: what does not end in this time, the next agent picks up. */
+const PATIENCE_MS = 6_000
+const SWEEP_MS = 5 * 60_000
+/** From the root of the node's file system; config/manager/registry.yaml has the same. */
+const REGISTRY_ROOT = '/var/lib/podferry/registry'
+
+/** Serves the node until the signal aborts; a running dump is waited for a few seconds. */
+export async function runAgent(
+  settings: AgentSettings,
+  { client, log }: { client: KubeClient; log: Logger },
+  signal: AbortSignal,
+): Promise<void> {
+  const { nodeName, nodeAddress, hostRoot, kubeletRoot } = settings
+  const ctx: AgentContext = { nodeName, client, log, hostRoot, now: () => new Date() }
+  const journal = await openJournal({ folder: join(hostRoot, JOURNAL_FOLDER), schema: sourceEntrySchema, log })
+  reportSetAside(log, journal.setAside)
+  const recorder = createEventRecorder({ client, component: 'podferry-agent', instance: nodeName, log })
+  const identity = createAgentIdentity({ client, log, nodeName, podUID: settings.podUID })
+  const socketPath = join(hostRoot, settings.runtimeSocket)
+  const cri = createCriClient(socketPath)
+  const uploads = new Uploads()
+  const places = { hostRoot, runtimeRoot: settings.runtimeRoot, registryRoot: REGISTRY_ROOT }
+
+  const loop = createAgentLoop(
+    ctx,
+    () => ({ source, destination }),
+    () => journal.list().map(({ uid }) => uid),
+  )
+  const source = createSourceHandler(ctx, {
+    journal,
+    fence: createFence(hostRoot),
+    kubelet: createKubelet({ ...settings.kubelet, nodeName, address: nodeAddress, log }),
+    kubeletRoot,
+    install: () => install(hostRoot),
+    dumpEnded: (containerID) => dumpEnded(hostRoot, containerID),
+    send: (delivery) => sendArchive({ ...delivery, identity }),
+    wake: (uid) => loop.wake(uid),
+    recorder,
+  })
+  const destination = createDestinationHandler(ctx, {
+    cri,
+    images: settings.runtimeSocket.includes('containerd') ? createContainerdImages(socketPath) : undefined,
+    registry: new RegistryClient({ url: REGISTRY_URL }),
+    places,
+    uploads,
+    restoreLogs: createRestoreLogs(hostRoot),
+  })
+
+  // What a crash has left frozen must not wait for the API server.
+  source.recover()
+  await install(hostRoot).catch((err) =>
+    log.error({ err }, 'the fence cannot be installed; pods cannot leave this node'),
+  )
+  let listening = false
+  const health = await startHealth(() => [
+    ...(loop.isReady() ? [] : ['the API server has not told all Migrations and pods yet']),
+    ...(listening ? [] : ['no certificate yet: is the controller running?']),
+  ])
+  const keepIdentity = identity.run(signal)
+  loop.start()
+  const sweeping = setInterval(() => {
+    void destination.sweep().catch((err) => log.warn({ err }, 'sweeping failed'))
+  }, SWEEP_MS)
+  log.info({ hostRoot, open: journal.list().length }, 'agent started')
+
+  const ended = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  await Promise.race([identity.ready(), ended])
+  const server = signal.aborted
+    ? undefined
+    : await startPeerServer({
+        identity,
+        client,
+        log,
+        nodeName,
+        address: nodeAddress,
+        uploads,
+        makeRoom: (bytes) => checkRoom(places, bytes),
+        store: createStore(cri),
+        onStored: ({ migrationUID }) => loop.wake(migrationUID),
+      })
+  listening = server !== undefined
+  await ended
+
+  clearInterval(sweeping)
+  await Promise.all([server?.close(), source.close(PATIENCE_MS), loop.stop(), keepIdentity])
+  // Anything open needs hook and configuration again; else the node is left as it was found.
+  if (journal.list().length === 0) await uninstall(hostRoot).catch((err) => log.error({ err }, 'not uninstalled'))
+  await Promise.all([recorder.flush(), health.close()])
+  cri.close()
+  log.info({ open: journal.list().length }, 'agent ended')
+}
