@@ -48,11 +48,27 @@ const NO_EVENT: Record<string, unknown> = {
   'a foreign repository': told({}, { repository: 'library/redis' }),
   'another tag': told({}, { tag: 'latest' }),
   'a digest that is none': told({}, { digest: 'sha256:../..' }),
+  'an event without a target': { events: [{ action: 'delete' }, null, 'x'] },
 }
 
 for (const [what, body] of Object.entries(NO_EVENT)) {
   test(`${what} is no event`, () => assert.deepEqual(eventsOf(body, 'node-2'), []))
 }
+
+test('an event that is none does not hide the next', () => {
+  const [good] = told().events
+  assert.equal(eventsOf({ events: [{ action: 'push' }, good] }, 'node-2')?.length, 1)
+})
+
+test('what is no envelope has no events', () => {
+  for (const body of [undefined, null, 'x', {}, { events: 'x' }]) assert.equal(eventsOf(body, 'node-2'), undefined)
+})
+
+test('an event handler without a token does not start', async () => {
+  const publisher = createKubernetesPublisher(async () => {})
+  const started = startWebhook({ publisher, node: 'n', token: '', port: 0, log: pino({ level: 'silent' }) })
+  await assert.rejects(started, { reason: 'InvalidSetting', message: /registry-config/ })
+})
 
 async function post(
   body: string,
@@ -116,7 +132,7 @@ test('Kafka settings: each mistake names its variable', () => {
 test('whatever a registry sends, it never becomes an event that breaks its schema', () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), fc.string(), (repository, digest, tag) => {
-      for (const event of eventsOf(told({}, { repository, digest, tag }), 'n')) assert.equal(event.node, 'n')
+      for (const event of eventsOf(told({}, { repository, digest, tag }), 'n') ?? []) assert.equal(event.node, 'n')
     }),
   )
 })

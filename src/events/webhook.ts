@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
+import { PodferryError } from '../errors.ts'
 import type { EventPublisher } from './bus.ts'
 import { eventsOf } from './notification.ts'
 
@@ -24,8 +25,16 @@ export interface Webhook {
 /** A notification is a few hundred bytes an event; the registry sends at most a handful at once. */
 const BODY_LIMIT = 1 << 20
 
-/** Starts listening. A notification is answered with 200 only once the bus has all its events, so that the registry repeats it otherwise. */
+/**
+ * Starts listening. A notification is answered with 200 only once the bus has all its events, so that the registry repeats it otherwise.
+ *
+ * @throws PodferryError `InvalidSetting` for an empty token
+ */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
+  if (options.token === '') {
+    const message = "the token file of the event handler is empty: write it anew with 'podferry registry-config'"
+    throw new PodferryError({ reason: 'InvalidSetting', message, retry: 'afterChange' })
+  }
   const server = createServer((request, response) => {
     answer(options, request).then(
       (status) => end(response, status),
@@ -56,9 +65,9 @@ async function answer({ publisher, node, token, log }: WebhookOptions, request: 
   if (!isAuthorized(request.headers.authorization, token)) return 401
   const body = await readBody(request)
   if (body === undefined) return 413
-  const parsed = parse(body)
-  if (parsed === undefined) return 400
-  for (const event of eventsOf(parsed, node)) {
+  const events = eventsOf(parse(body), node)
+  if (events === undefined) return 400
+  for (const event of events) {
     await publisher.publish(event)
     log.info({ ...event }, 'checkpoint image arrived')
   }

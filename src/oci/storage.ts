@@ -4,6 +4,7 @@
  */
 import { lstat, readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { PodferryError } from '../errors.ts'
 import { MANIFEST_TYPE, type Manifest } from './media-types.ts'
 import type { RegistryClient } from './registry-client.ts'
 import { type CheckpointName, checkpointRepository } from './repository.ts'
@@ -14,25 +15,32 @@ interface RemoveOptions extends CheckpointName {
   registry: RegistryClient
 }
 
+const REPOSITORIES = 'docker/registry/v2/repositories'
 const DIGEST = /^[0-9a-f]{64}$/
 
 /**
  * Frees every byte of one container's checkpoint image: links, blobs, partial uploads. Idempotent; works with the registry down too.
- * Every blob of a checkpoint image is unique to its Migration, so no other image loses anything.
+ * Every blob of a checkpoint image is unique to its Migration, so no other image loses anything. An upload that is still under way
+ * must have ended: the registry would go on writing.
+ *
+ * @throws RangeError for a name that is none, PodferryError `RegistryStorage` for a symbolic link in the way
  */
 export async function removeCheckpointRepository({ storageRoot, registry, ...name }: RemoveOptions): Promise<void> {
   const repository = checkpointRepository(name)
-  const folder = join(storageRoot, 'docker/registry/v2/repositories', repository)
-  await refuseSymlinks(storageRoot, join('docker/registry/v2/repositories', repository))
+  const folder = join(storageRoot, REPOSITORIES, repository)
+  await refuseSymlinks(storageRoot, join(REPOSITORIES, repository))
   const digests = await digestsOf(storageRoot, folder)
   // The registry is told first, so that it stops serving; if it is down, the files alone decide.
   for (const digest of digests.manifests) await registry.deleteManifest(repository, `sha256:${digest}`).catch(() => {})
-  await rm(folder, { recursive: true, force: true })
-  // The last container takes the Migration's folder with it.
-  await rmdir(dirname(folder)).catch(() => {})
-  for (const digest of [...digests.manifests, ...digests.blobs]) {
+  // The links are the only list of the blobs, and the manifest of its layers: whoever is killed in between must find them again.
+  for (const digest of [...digests.blobs, ...digests.manifests]) {
+    await refuseSymlinks(storageRoot, blobFolder('', digest))
     await rm(blobFolder(storageRoot, digest), { recursive: true, force: true })
   }
+  await rm(folder, { recursive: true, force: true })
+  // The last container takes the folders of its Migration and of its namespace with it.
+  await rmdir(dirname(folder)).catch(() => {})
+  await rmdir(dirname(dirname(folder))).catch(() => {})
 }
 
 const blobFolder = (root: string, hex: string) => join(root, 'docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex)
@@ -46,7 +54,7 @@ async function digestsOf(root: string, folder: string): Promise<{ manifests: str
 }
 
 async function listDigests(folder: string): Promise<string[]> {
-  const entries = await readdir(folder).catch(() => [])
+  const entries = await readdir(folder).catch(emptyIfMissing)
   return entries.filter((entry) => DIGEST.test(entry))
 }
 
@@ -62,6 +70,12 @@ async function blobsOf(path: string): Promise<string[]> {
   }
 }
 
+/** Any other failure must not pass for an empty folder: what it lists would stay for ever. */
+function emptyIfMissing(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOENT') return []
+  throw error
+}
+
 /** Whoever can write into the storage must not lead a root process out of it. */
 async function refuseSymlinks(root: string, path: string): Promise<void> {
   let current = root
@@ -69,7 +83,8 @@ async function refuseSymlinks(root: string, path: string): Promise<void> {
     current = join(current, part)
     const found = await lstat(current).catch(() => undefined)
     if (!found) return
-    if (found.isSymbolicLink())
-      throw new Error(`${current} is a symbolic link; the registry's storage has none of its own`)
+    if (!found.isSymbolicLink()) continue
+    const message = `${current} is a symbolic link, and the registry's storage has none of its own: remove it by hand`
+    throw new PodferryError({ reason: 'RegistryStorage', message, retry: 'afterChange' })
   }
 }
