@@ -126,7 +126,12 @@ export function createClient({ connection, role, clock = systemClock }: ClientOp
   const json = async <R>(request: KubeRequest): Promise<R> => parse(request, await transport.send(request))
   const writeQuery = (options: WriteOptions) => ({ fieldManager: options.fieldManager ?? `podferry-${role}` })
 
-  const put = <T extends KubeObject>(resource: Resource<T>, object: T, options: WriteOptions, subresource?: string) => {
+  const put = async <T extends KubeObject>(
+    resource: Resource<T>,
+    object: T,
+    options: WriteOptions,
+    subresource?: string,
+  ) => {
     const path = objectPath(resource, object.metadata.namespace, object.metadata.name, subresource)
     return json<T>({ method: 'PUT', path, query: writeQuery(options), body: object, ...call(options) })
   }
@@ -142,7 +147,7 @@ export function createClient({ connection, role, clock = systemClock }: ClientOp
     })
 
   return {
-    get: (resource, namespace, name, options = {}) =>
+    get: async (resource, namespace, name, options = {}) =>
       json({ method: 'GET', path: objectPath(resource, namespace, name), ...call(options) }),
 
     async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}) {
@@ -152,16 +157,16 @@ export function createClient({ connection, role, clock = systemClock }: ClientOp
       return toList(await json<ListAnswer<T>>({ method: 'GET', path, query, ...call(options) }))
     },
 
-    create: (resource, object, options = {}) => {
+    create: async (resource, object, options = {}) => {
       const path = collectionPath(resource, object.metadata.namespace)
       return json({ method: 'POST', path, query: writeQuery(options), body: object, ...call(options) })
     },
 
     replace: (resource, object, options = {}) => put(resource, object, options),
     replaceStatus: (resource, object, options = {}) => put(resource, object, options, 'status'),
-    patch: (resource, namespace, name, change, options = {}) =>
+    patch: async (resource, namespace, name, change, options = {}) =>
       patch(objectPath(resource, namespace, name), change, options),
-    patchStatus: (resource, namespace, name, change, options = {}) =>
+    patchStatus: async (resource, namespace, name, change, options = {}) =>
       patch(objectPath(resource, namespace, name, 'status'), change, options),
 
     async delete(resource, namespace, name, options = {}) {
