@@ -58,6 +58,7 @@ pivot_root . old
 cd /
 # A lazy unmount: this shell itself still comes from the old root, until the next line.
 umount -l /old
+rmdir /old
 # Pods may ask for mount propagation, which wants a shared root as systemd makes it. Nothing of it reaches the host.
 mount --make-rshared /
 exec /bin/sh /etc/podferry-lab/supervise.sh

@@ -122,7 +122,7 @@ export async function awaitEnd(identity: ProcessIdentity): Promise<void> {
 /** @returns `argv` made to run inside all of a machine's namespaces. */
 export async function inMachine(machine: MachineName, argv: readonly string[]): Promise<string[]> {
   const pid = String(await runningInit(machine))
-  return ['nsenter', '-t', pid, '-m', '-u', '-i', '-n', '-p', '--wd=/', '--', ...argv]
+  return ['nsenter', '-t', pid, '-m', '-u', '-i', '-n', '-p', '--', ...argv]
 }
 
 /** The environment of a command in a machine: nothing of the caller's but the terminal. */

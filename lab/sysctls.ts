@@ -1,10 +1,11 @@
 /** Kernel settings of the whole machine that the lab (or a kubelet in it) changes; `down` puts the former values back. */
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { readIfThere, writeWhole } from './files.ts'
 import { STATE } from './places.ts'
 
-const RECORD = join(STATE, 'sysctls.json')
+/** One for all labs of the machine, and gone after a reboot, as the changes are. */
+const RECORD = '/run/podferry-lab-sysctls.json'
 
 /** What the lab itself needs. */
 const WANTED: Record<string, string> = {
@@ -37,9 +38,14 @@ export async function changeSysctls(): Promise<void> {
   for (const [name, value] of Object.entries(WANTED)) await writeFile(join('/proc/sys', name), value)
 }
 
+/** The last lab to go down restores; until then the others need the changes. */
 export async function restoreSysctls(): Promise<void> {
+  const others = (await readdir(dirname(STATE))).filter(
+    (name) => name.startsWith('podferry-lab') && name !== basename(STATE),
+  )
   const record = await readIfThere(RECORD)
-  if (record === undefined) return
+  if (record === undefined || others.length > 0) return
   for (const [name, value] of Object.entries(JSON.parse(record) as Record<string, string>))
     await writeFile(join('/proc/sys', name), value)
+  await rm(RECORD)
 }

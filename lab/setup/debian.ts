@@ -44,7 +44,9 @@ export async function makeDebianTree(entry: CacheEntry, packages: readonly strin
   await rebuild(entry, async (folder) => {
     // An older debootstrap has no script for a newer suite; all of them are sid's.
     const include = `--include=${packages.join(',')}`
-    await run(['debootstrap', '--variant=minbase', include, DEBIAN_SUITE, folder, mirror, join(SCRIPTS, 'sid')])
+    const command = ['debootstrap', '--variant=minbase', include, DEBIAN_SUITE, folder, mirror, join(SCRIPTS, 'sid')]
+    // In mounts of its own: a killed debootstrap leaves none, which a later removal of the folder would walk into.
+    await run(['unshare', '--mount', '--propagation', 'private', '--', ...command])
     await rm(join(folder, 'var/cache/apt/archives'), { recursive: true, force: true })
     await rm(join(folder, 'var/lib/apt/lists'), { recursive: true, force: true })
   })

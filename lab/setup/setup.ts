@@ -61,13 +61,13 @@ function kafkaStep(): Step {
 function steps(): Step[] {
   return [
     { name: 'install host tools', estimate: 20, done: async () => missingTools().length === 0, run: installTools },
+    ...goSteps(),
     {
       name: `make the Debian ${DEBIAN_SUITE} tree`,
       estimate: 70,
       done: () => isFresh(TREE),
       run: () => makeDebianTree(TREE, DEBIAN_PACKAGES),
     },
-    ...goSteps(),
     {
       name: 'compile test programs',
       estimate: 3,
