@@ -32,7 +32,8 @@ function moved({ metadata, spec, status }: Migration): Ending {
   }
 }
 
-function failed({ metadata, spec, status }: Migration, program: string): Ending {
+function failed(migration: Migration, program: string): Ending {
+  const { metadata, spec, status } = migration
   const { namespace = 'default', name } = metadata
   const summary = condition(status, 'Succeeded')
   const {
@@ -48,8 +49,8 @@ function failed({ metadata, spec, status }: Migration, program: string): Ending 
     lines: [
       `error: ${namespace}/${name} did not move pod ${spec.podName}: ${reason}: ${message}`,
       ...criuLog.map((line) => `CRIU: ${line}`),
-      `source: ${sourceState({ metadata, spec, status } as Migration)}`,
-      `downtime ${status?.timings?.downtime ?? 'none'}`,
+      `source: ${sourceState(migration)}`,
+      ...(status?.timings?.downtime === undefined ? [] : [`downtime ${status.timings.downtime}`]),
       `next: ${program} status -n ${namespace} ${name}`,
     ],
   }
@@ -63,7 +64,6 @@ function sourceState({ metadata, spec, status }: Migration): string {
   if (isFalse(status, 'Accepted')) return `${pod} was not touched`
   if (SOURCE_LOST.includes(status?.failure?.reason ?? '')) return `${pod} was removed by somebody else`
   const node = status?.source?.node
-  return status?.timings?.frozenAt === undefined
-    ? `${pod} runs on at ${node}, never interrupted`
-    : `${pod} runs on at ${node}, thawed`
+  const thawed = status?.timings?.frozenAt === undefined ? '' : ', thawed'
+  return `${pod} runs on at ${node}${thawed}`
 }

@@ -57,9 +57,14 @@ function stateOf(truth: 'True' | 'False' | 'Unknown' | undefined, active: boolea
 
 const rollingBack = (status: Migration['status']) => isFalse(status, 'Committed') || isFalse(status, 'Restored')
 
-/** Nothing goes forward any more: what was at work or to come is left out. */
-const settled = (views: StepView[]): StepView[] =>
-  views.map((view) => (view.state === 'running' || view.state === 'waiting' ? { ...view, state: 'skipped' } : view))
+/** Nothing goes forward any more: what was at work or to come is left out, and the refusal to commit because a step failed. */
+function settled(views: StepView[]): StepView[] {
+  const failed = views.findIndex(({ state }) => state === 'failed')
+  return views.map((view, place) => {
+    const echo = view.type === 'Committed' && place > failed && failed >= 0
+    return view.state === 'running' || view.state === 'waiting' || echo ? { ...view, state: 'skipped' } : view
+  })
+}
 
 function rollbackStep(status: Migration['status']): StepView {
   const from = (['Committed', 'Restored'] as const)
