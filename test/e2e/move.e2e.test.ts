@@ -1,14 +1,14 @@
 /** The whole way in mode Image with the bus in the API server: counter and redis, there and back, two at once. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { kubectl } from '../../lab/cluster.ts'
+import { kubectl, node } from '../../lab/cluster.ts'
 import { GATEWAY } from '../../lab/places.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
 import { leftovers } from '../../lab/scenario/leftovers.ts'
 import { finished, migrate, startMigration } from '../../lab/scenario/migrate.ts'
-import { barePod, counterPod, removePod, runPod } from '../../lab/scenario/pods.ts'
+import { barePod, counterPod, podOrUndefined, removePod, runPod } from '../../lab/scenario/pods.ts'
 import { countedBy, isUnbroken, proofsOfMove, redisDigest } from '../../lab/scenario/proofs.ts'
 import { startWitness, violations } from '../../lab/scenario/witness.ts'
 import type { Migration } from '../../src/api/migration.ts'
@@ -84,7 +84,9 @@ test('without a destination the scheduler picks the other node', async () => {
 test('a restart inside the moved pod is an ordinary fresh start', async () => {
   await runPod(client, counterPod({ name: 'restarts', node: 'node-1' }))
   const pod = await assertMoved(await migrate(client, { podName: 'restarts', destinationNode: 'node-2' }))
-  await kubectl(['exec', pod, '--', '/bin/kill', '1']).catch(() => {})
+  const { metadata } = (await podOrUndefined(client, 'default', pod)) ?? assert.fail('the moved pod is gone')
+  const script = 'for pid in $(pgrep -x counter); do grep -q "$1" /proc/$pid/cgroup && kill -9 "$pid"; done'
+  await node('node-2').exec(['sh', '-c', script, 'sh', metadata.uid])
   await eventually('it was started again', async () => {
     const state = await kubectl(['get', 'pod', pod, '-o', 'jsonpath={.status.containerStatuses[0].restartCount}'])
     return Number(state) > 0 && (await countedBy(pod))[0] === 1

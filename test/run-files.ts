@@ -1,0 +1,81 @@
+/** Node's test runner on some files: one line a test, failures with all they said, and counts. */
+import { availableParallelism } from 'node:os'
+import { relative, resolve } from 'node:path'
+import { run } from 'node:test'
+import { inspect, styleText } from 'node:util'
+import type { Level } from './levels.ts'
+
+export interface Counts {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+export const NONE: Counts = { passed: 0, failed: 0, skipped: 0 }
+
+export const add = (a: Counts, b: Counts): Counts => ({
+  passed: a.passed + b.passed,
+  failed: a.failed + b.failed,
+  skipped: a.skipped + b.skipped,
+})
+
+const ROOT = resolve(import.meta.dirname, '..')
+const MINUTE = 60_000
+/** How long one file may take before it counts as hung. */
+const TIMEOUT_MS: Record<Level, number> = { unit: 2 * MINUTE, component: 10 * MINUTE, e2e: 30 * MINUTE }
+
+/** @param files by path from the repository's root */
+export async function runFiles(level: Level, files: readonly string[]): Promise<Counts> {
+  const counts = { ...NONE }
+  if (files.length === 0) return counts
+  const events = run({
+    files: files.map((file) => resolve(ROOT, file)),
+    // Component tests share the machine's ports and cgroups, end-to-end tests the cluster.
+    concurrency: level === 'unit' ? availableParallelism() : 1,
+    timeout: TIMEOUT_MS[level],
+  })
+  const quiet = level === 'unit'
+  for await (const { type, data } of events) {
+    if (type === 'test:pass' || type === 'test:fail') {
+      if (data.details.type === 'suite' && type === 'test:pass') continue
+      const verdict = verdictOf(type, data)
+      // A suite fails with its tests, which are counted; what fails by itself (a hook, a crashed file) counts.
+      if (verdict === 'failed' && isSumOfOthers(data)) continue
+      counts[verdict]++
+      if (verdict === 'failed' || !quiet) tell(verdict, data)
+    } else if ((type === 'test:stdout' || type === 'test:stderr') && !quiet) {
+      process.stdout.write(data.message)
+    }
+  }
+  return counts
+}
+
+interface Result {
+  name: string
+  file?: string
+  skip?: string | boolean
+  todo?: string | boolean
+  details: { duration_ms: number; type?: string; error?: Error }
+}
+
+function verdictOf(type: 'test:pass' | 'test:fail', { skip, todo, name, file }: Result): keyof Counts {
+  // `skip` is '' where no reason was given.
+  if ((skip !== undefined && skip !== false) || (todo !== undefined && todo !== false)) return 'skipped'
+  // The runner reports a file by itself only when it has no tests.
+  if (type === 'test:pass' && file !== undefined && name === file) return 'failed'
+  return type === 'test:pass' ? 'passed' : 'failed'
+}
+
+const isSumOfOthers = ({ details: { error } }: Result): boolean =>
+  (error as { failureType?: string } | undefined)?.failureType === 'subtestsFailed'
+
+const MARKS = { passed: styleText('green', '✔'), failed: styleText('red', '✖'), skipped: '﹣' }
+
+function tell(verdict: keyof Counts, { name, file, skip, details }: Result): void {
+  const where = file === undefined ? '' : `${relative(ROOT, file)}: `
+  const why = typeof skip === 'string' && skip !== '' ? ` # ${skip}` : ''
+  console.log(`${MARKS[verdict]} ${where}${name} (${(details.duration_ms / 1000).toFixed(1)} s)${why}`)
+  if (verdict !== 'failed') return
+  const { error } = details
+  console.log(inspect(error?.cause ?? error ?? new Error('the file has no tests'), { depth: 6 }).replace(/^/gm, '    '))
+}

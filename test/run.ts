@@ -1,0 +1,96 @@
+/**
+ * `node test/run.ts unit|component|e2e|all`: runs the tests of a level and counts them.
+ * Component and end-to-end tests run in the lab's network; the lab is started for them, and stopped again when it was not up before.
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { styleText } from 'node:util'
+import { enterLab, KUBECONFIG } from '../lab/places.ts'
+import { filesOf, LEVELS, type Level, startsOwnLab } from './levels.ts'
+import { add, type Counts, NONE, runFiles } from './run-files.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const [major = 0] = process.versions.node.split('.').map(Number)
+if (major < 24) {
+  console.error(`the tests need Node 24, not ${process.versions.node}: run them by make test or node_modules/.bin/node`)
+  process.exit(1)
+}
+
+const lab = (...args: string[]) =>
+  execFileSync(process.execPath, [join(ROOT, 'lab/main.ts'), ...args], { stdio: 'inherit' })
+
+/** What component and end-to-end tests find: the lab up, its cache filled, podferry's types and rights known to it. */
+function prepareLab(): void {
+  lab('setup')
+  lab('up')
+  for (const folder of ['crd', 'rbac']) {
+    if (folder === 'rbac') lab('kubectl', 'apply', '--server-side', '-f', join(ROOT, 'config/manager/namespace.yaml'))
+    lab(
+      'kubectl',
+      'apply',
+      '--server-side',
+      '--field-manager=podferry',
+      '--force-conflicts',
+      '-k',
+      join(ROOT, 'config', folder),
+    )
+  }
+}
+
+/** A process can't enter another network by itself: a second one of this program runs the files and sends the counts. */
+function runInLab(level: Level, files: string[]): Promise<Counts> {
+  const [command = '', ...args] = enterLab([process.execPath, import.meta.filename, '--here', level, ...files])
+  const env = { ...process.env, PODFERRY_TEST_KUBECONFIG: KUBECONFIG }
+  return new Promise((done, reject) => {
+    const child = spawn(command, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env })
+    let counts: Counts | undefined
+    child.on('message', (message) => {
+      counts = message as Counts
+    })
+    child.on('error', reject)
+    child.on('close', (code) => (counts ? done(counts) : reject(new Error(`the tests ended with exit code ${code}`))))
+  })
+}
+
+async function runLevel(level: Level): Promise<Counts> {
+  const started = Date.now()
+  const files = await filesOf(level, ROOT)
+  console.log(styleText('bold', `\n${level}: ${files.length} files`))
+  const here = level === 'unit' ? files : files.filter(startsOwnLab)
+  const inside = files.filter((file) => !here.includes(file))
+  let counts = await runFiles(level, here)
+  if (inside.length > 0) counts = add(counts, await runInLab(level, inside))
+  const seconds = ((Date.now() - started) / 1000).toFixed(1)
+  console.log(`${level}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped in ${seconds} s`)
+  return counts
+}
+
+async function main(words: string[]): Promise<Counts> {
+  const [word = 'all', ...rest] = words
+  if (word === '--here') {
+    const [level, ...files] = rest
+    const counts = await runFiles(level as Level, files)
+    process.send?.(counts)
+    process.disconnect?.()
+    return counts
+  }
+  const levels = LEVELS.filter((level) => word === 'all' || word === level)
+  if (levels.length === 0) throw new Error(`${word} is no level: say ${LEVELS.join(', ')} or all`)
+  const wasUp = existsSync(KUBECONFIG)
+  let total = NONE
+  try {
+    for (const level of levels) {
+      // Unit tests first: they tell within a minute.
+      if (level !== 'unit') prepareLab()
+      total = add(total, await runLevel(level))
+    }
+  } finally {
+    if (!wasUp && existsSync(KUBECONFIG)) lab('down')
+  }
+  console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
+  return total
+}
+
+const { passed, failed } = await main(process.argv.slice(2))
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0
