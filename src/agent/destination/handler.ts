@@ -12,7 +12,7 @@ import { POD_UID_LABEL } from '../runtime/cri.ts'
 import { referenceOf, writeStatus } from '../status.ts'
 import { delivered, EVENT_PATIENCE_MS, findArrived } from './deliver-check.ts'
 import type { DestinationDependencies } from './dependencies.ts'
-import { leaveAlias } from './images.ts'
+import { leaveAlias, pointAlias } from './images.ts'
 import { findCheckpoints, leftoversOf, removeEverywhere, removeFromRegistry, removeLeftover } from './leftovers.ts'
 import { judgeRestore } from './observe.ts'
 import { type DestinationAction, plan } from './plan.ts'
@@ -103,6 +103,8 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
     }
     if (verdict.kind === 'restored') {
       log.info({ ...about(migration), restoredAt: verdict.restoredAt }, 'restored')
+      // Before anybody is told: from the first instruction on, a restart must be an ordinary one.
+      await pointAliases(migration)
       await write(migration, report.restored(verdict.restoredAt, now()))
       return 0
     }
@@ -113,6 +115,14 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
     log.warn({ ...about(migration), reason, criuLog }, message)
     await write(migration, report.restoreFailed({ reason, message, criuLog }, now()))
     return 0
+  }
+
+  const pointAliases = async (migration: Migration) => {
+    for (const { name, imageID } of migration.status?.containers ?? []) {
+      await pointAlias(deps, checkpointName(migration, name), imageID).catch((err) =>
+        log.warn({ ...about(migration), err }, 'a restart of the container would restore it again; trying again later'),
+      )
+    }
   }
 
   const settle = async (migration: Migration) => {

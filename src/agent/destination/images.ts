@@ -1,4 +1,5 @@
 /** Checkpoint images inside the node's runtime: taken away, or replaced by an ordinary image of the same name. */
+import { MIGRATION_UID_LABEL } from '../../api/names.ts'
 import { PodferryError } from '../../errors.ts'
 import {
   type CheckpointName,
@@ -21,7 +22,7 @@ const PREFIX = `localhost:${REGISTRY_PORT}/`
 const repositoryOf = (name: CheckpointName) => checkpointImageReference(name).replace(/:[^:/]+$/, '')
 
 /**
- * Lets the checkpoint's name lead to the base image, then removes the checkpoint.
+ * Lets the checkpoint's name lead to the base image; the checkpoint itself stays until `leaveAlias`.
  *
  * Kubelet starts a container again from the image that its pod names: without this it would be restored from the old
  * checkpoint, again and again. The name is moved in one step, so there is no moment in which a restart would find nothing.
@@ -29,9 +30,9 @@ const repositoryOf = (name: CheckpointName) => checkpointImageReference(name).re
  * @param imageID of status.containers: what the source ran
  * @throws PodferryError `BaseImageMissing`
  */
-export async function leaveAlias({ cri, images }: Runtime, name: CheckpointName, imageID: string): Promise<void> {
-  // CRI-O's storage offers no such call: the restored container lives, a restart of it cannot find its image.
-  if (!images) return await cri.removeImage(checkpointImageReference(name))
+export async function pointAlias({ images }: Runtime, name: CheckpointName, imageID: string): Promise<void> {
+  // CRI-O's storage offers no such call.
+  if (!images) return
   const base = await images.get(imageID)
   if (!base) {
     const message = `the base image ${imageID} of container ${name.container} is not in containerd any more although the container runs from it; pull it on this node`
@@ -40,6 +41,18 @@ export async function leaveAlias({ cri, images }: Runtime, name: CheckpointName,
   const reference = checkpointImageReference(name)
   const present = await images.get(reference)
   if (present?.target.digest !== base.target.digest) await images.point(reference, base.target)
+}
+
+/**
+ * What is left behind after a restore: an ordinary image under the checkpoint's name, and of the checkpoint nothing.
+ *
+ * @throws PodferryError `BaseImageMissing`
+ */
+export async function leaveAlias(runtime: Runtime, name: CheckpointName, imageID: string): Promise<void> {
+  const { cri, images } = runtime
+  // The restored container lives on without its image; a restart of it will not find any (docs/design/0001-image-mode.md).
+  if (!images) return await cri.removeImage(checkpointImageReference(name))
+  await pointAlias(runtime, name, imageID)
   await removeDigestNames(cri, images, name)
 }
 
@@ -47,28 +60,32 @@ export async function leaveAlias({ cri, images }: Runtime, name: CheckpointName,
 export async function removeImage({ cri, images }: Runtime, name: CheckpointName): Promise<void> {
   const reference = checkpointImageReference(name)
   if (!images) return await cri.removeImage(reference)
-  // A pull that broke off between its names leaves the tag alone.
-  const isAlias = (await images.namesUnder(`${repositoryOf(name)}@`)).length === 0
-  const id = isAlias ? undefined : (await cri.image(reference))?.id
-  if (id && (await isOnlyOurs(cri, id))) await images.remove(id)
+  await removeID(cri, images, name, reference)
   await removeDigestNames(cri, images, name)
   await images.remove(reference)
 }
 
-/** The names that the CRI gave the image besides its tag: the config's digest first, as the other leads to it. */
 async function removeDigestNames(cri: CriClient, images: ContainerdImages, name: CheckpointName): Promise<void> {
   for (const digestName of await images.namesUnder(`${repositoryOf(name)}@`)) {
-    const id = (await cri.image(digestName))?.id
-    if (id && (await isOnlyOurs(cri, id))) await images.remove(id)
+    await removeID(cri, images, name, digestName)
     await images.remove(digestName)
   }
 }
 
-/** Whether an image ID stands for checkpoints only: that of a base image stays whatever happens. */
-async function isOnlyOurs(cri: CriClient, id: string): Promise<boolean> {
-  const image = await cri.image(id)
-  const names = [...(image?.repoTags ?? []), ...(image?.repoDigests ?? [])]
-  return names.length > 0 && names.every((name) => name.startsWith(`${PREFIX}podferry/`))
+/**
+ * The CRI names an image by its config's digest too. That name goes first, as the others lead to it after a crash.
+ * CRI RemoveImage would take all names at once, those of the base image as well when an alias leads there.
+ */
+async function removeID(
+  cri: CriClient,
+  images: ContainerdImages,
+  name: CheckpointName,
+  reference: string,
+): Promise<void> {
+  const labels = await cri.imageLabels(reference)
+  if (labels[MIGRATION_UID_LABEL] !== name.migrationUID) return
+  const id = (await cri.image(reference))?.id
+  if (id) await images.remove(id)
 }
 
 /** @returns every checkpoint or alias that the runtime knows by name */

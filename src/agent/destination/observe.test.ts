@@ -81,6 +81,17 @@ describe('judgeRestore', () => {
     ['calls a cold start a failure', { attempts: [cold] }, 'failed', /ColdStart.*afresh/],
     ['calls it one though it has ended', { attempts: [{ ...cold, state: 'CONTAINER_EXITED' }] }, 'failed', /ColdStart/],
     [
+      'does not mind a restart after the restore',
+      { attempts: [{ ...cold, startedAt: `${BigInt(AT) + 1n}` }, anAttempt({ state: 'CONTAINER_EXITED' })] },
+      'restored',
+    ],
+    [
+      'does not let a restore make up for a cold start before it',
+      { attempts: [anAttempt(), { ...cold, startedAt: `${BigInt(AT) - 1n}` }] },
+      'failed',
+      /ColdStart/,
+    ],
+    [
       'does not take the mark of an earlier move',
       { attempts: [anAttempt({ annotations: { restored: 'true', checkpointImage: 'localhost:5577/other' } })] },
       'failed',

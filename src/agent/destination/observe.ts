@@ -43,13 +43,13 @@ const WAITING_ERRORS: ReadonlySet<string> = new Set([
 
 export function judgeRestore(view: RestoreView): Verdict {
   const { expected, attempts, pod, now } = view
-  const ran = attempts.filter((attempt) => expected.has(attempt.metadata.name) && attempt.startedAt !== '0')
+  const ran = firstRuns(attempts.filter(({ metadata }) => expected.has(metadata.name)))
   const cold = ran.find((attempt) => !isRestored(attempt, expected.get(attempt.metadata.name) ?? ''))
   if (cold) {
     const message = `container ${cold.metadata.name} was started afresh instead of from its checkpoint: the runtime did not recognize the checkpoint image`
     return fail('ColdStart', message, ran)
   }
-  if (new Set(ran.map(({ metadata }) => metadata.name)).size === expected.size) return restored(ran)
+  if (ran.length === expected.size) return restored(ran)
 
   const error = errorOf(view)
   if (pod?.status?.phase === 'Failed' || pod?.status?.phase === 'Succeeded') {
@@ -79,15 +79,19 @@ function isRestored({ annotations }: CriContainer, image: string): boolean {
 const isFailedStart = ({ state, startedAt }: CriContainer) => state === 'CONTAINER_EXITED' && startedAt === '0'
 
 /** Each container counts from its first run: a later attempt is a restart of what had been restored. */
-function restored(ran: readonly CriContainer[]): Verdict {
-  const first = new Map<string, bigint>()
-  for (const { metadata, startedAt } of ran) {
-    const at = BigInt(startedAt)
-    const known = first.get(metadata.name)
-    if (known === undefined || at < known) first.set(metadata.name, at)
+function firstRuns(attempts: readonly CriContainer[]): CriContainer[] {
+  const first = new Map<string, CriContainer>()
+  for (const attempt of attempts) {
+    const known = first.get(attempt.metadata.name)
+    if (attempt.startedAt === '0') continue
+    if (!known || BigInt(attempt.startedAt) < BigInt(known.startedAt)) first.set(attempt.metadata.name, attempt)
   }
-  const last = [...first.values()].reduce((latest, at) => (at > latest ? at : latest), 0n)
-  return { kind: 'restored', restoredAt: toTimestamp(last) }
+  return [...first.values()]
+}
+
+function restored(ran: readonly CriContainer[]): Verdict {
+  const times = ran.map(({ startedAt }) => BigInt(startedAt)).sort((a, b) => (a < b ? -1 : 1))
+  return { kind: 'restored', restoredAt: toTimestamp(times.at(-1) ?? 0n) }
 }
 
 /** @returns what kubelet or the runtime complain of; the runtime's words first, they are whole */
@@ -107,7 +111,7 @@ function lastWord(pod: Pod): string {
 }
 
 function fail(reason: string, message: string, ran: readonly CriContainer[]): Verdict {
-  const names = [...new Set(ran.map(({ metadata }) => metadata.name))]
+  const names = ran.map(({ metadata }) => metadata.name)
   const undone = names.length > 0 ? `; what ${names.join(', ')} did at the destination meanwhile is undone` : ''
   return { kind: 'failed', reason, message: `${message}${undone}` }
 }

@@ -15,7 +15,7 @@ export interface RestoreLogs {
   /** From now on logs are caught, until everybody who asked has released. */
   hold(migrationUID: string): void
   release(migrationUID: string): void
-  /** @returns CRIU's `Error (` lines of these containers; empty when there was no log */
+  /** @returns CRIU's `Error (` lines of the last of these containers that has any */
   errors(containerIDs: readonly string[]): Promise<string[]>
 }
 
@@ -89,8 +89,11 @@ export function createRestoreLogs(hostRoot: string): RestoreLogs {
       if (holders.delete(migrationUID) && holders.size === 0) stop()
     },
     async errors(containerIDs) {
-      const lines = await Promise.all(containerIDs.map(async (id) => criuErrors(await tail(files.get(id)))))
-      return lines.flat()
+      for (const id of containerIDs.toReversed()) {
+        const lines = criuErrors(await tail(files.get(id)))
+        if (lines.length > 0) return lines
+      }
+      return []
     },
   }
 }

@@ -36,7 +36,7 @@ const refusalSchema = z.object({ reason: z.string(), message: z.string() })
 
 const CHUNK = 1024 * 1024
 /** The registry may think for a while after the last byte, about as long as its disk needs to sync. */
-const IDLE_MS = 120_000
+const IDLE_MS = 300_000
 
 /**
  * Streams the archive, never more than a few chunks of it in memory.

@@ -50,7 +50,7 @@ export interface PeerServer {
 }
 
 /** Silence after which a sender counts as dead; it sends again by itself. */
-const IDLE_MS = 60_000
+const IDLE_MS = 300_000
 
 /** Starts listening as soon as the identity has a certificate; call it then. */
 export async function startPeerServer(options: ServerOptions): Promise<PeerServer> {

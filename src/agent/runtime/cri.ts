@@ -1,4 +1,5 @@
 /** The Container Runtime Interface, as far as podferry asks it. */
+import { z } from 'zod'
 import { isRuntimeNotFound, openService } from './grpc.ts'
 
 export interface RuntimeVersion {
@@ -41,6 +42,13 @@ export interface CriImage {
   username: string
 }
 
+/** What containerd tells of an image when asked in detail, as far as it is read. */
+const labelsSchema = z.object({
+  imageSpec: z
+    .object({ config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }).optional() })
+    .optional(),
+})
+
 /** Set by kubelet on every sandbox and container. */
 export const POD_UID_LABEL = 'io.kubernetes.pod.uid'
 
@@ -54,6 +62,8 @@ export interface CriClient {
   containers(labels: Readonly<Record<string, string>>): Promise<CriContainer[]>
   /** @param reference a name, a digest reference or an image ID; undefined when the node lacks it */
   image(reference: string): Promise<CriImage | undefined>
+  /** Labels of the image's config; empty when the node lacks it. Of containerd only. */
+  imageLabels(reference: string): Promise<Record<string, string>>
   images(): Promise<CriImage[]>
   /** Removes the image under *all* its names; nothing when it is not there. */
   removeImage(reference: string): Promise<void>
@@ -88,6 +98,11 @@ export function createCriClient(socketPath: string): CriClient {
     image: async (reference) =>
       (await images.call<{ image: CriImage | null }>('ImageStatus', { image: { image: reference } })).image ??
       undefined,
+    async imageLabels(reference) {
+      const request = { image: { image: reference }, verbose: true }
+      const { info } = await images.call<{ info: Record<string, string> }>('ImageStatus', request)
+      return labelsSchema.parse(JSON.parse(info.info ?? '{}')).imageSpec?.config?.Labels ?? {}
+    },
     images: async () => (await images.call<{ images: CriImage[] }>('ListImages', {})).images,
     async removeImage(reference) {
       // Removal of the last name waits for the garbage collector.
