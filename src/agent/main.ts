@@ -21,6 +21,7 @@ import { createAgentIdentity } from './peer/identity.ts'
 import { startPeerServer } from './peer/server.ts'
 import { Uploads } from './peer/uploads.ts'
 import { createContainerdImages } from './runtime/containerd-images.ts'
+import { createContainerdTasks } from './runtime/containerd-tasks.ts'
 import { createCriClient } from './runtime/cri.ts'
 import { dumpEnded } from './source/dump-processes.ts'
 import { sourceEntrySchema } from './source/entry.ts'
@@ -61,6 +62,10 @@ export async function runAgent(
   const identity = createAgentIdentity({ client, log, nodeName, podUID: settings.podUID })
   const socketPath = join(hostRoot, settings.runtimeSocket)
   const cri = createCriClient(socketPath)
+  // Other runtimes have neither.
+  const isContainerd = settings.runtimeSocket.includes('containerd')
+  const images = isContainerd ? createContainerdImages(socketPath) : undefined
+  const tasks = isContainerd ? createContainerdTasks(socketPath) : undefined
   const uploads = new Uploads()
   const places = { hostRoot, runtimeRoot: settings.runtimeRoot, registryRoot: REGISTRY_ROOT }
 
@@ -76,13 +81,14 @@ export async function runAgent(
     kubeletRoot,
     install: () => install(hostRoot),
     dumpEnded: (containerID) => dumpEnded(hostRoot, containerID),
+    resumeContainer: async (containerID) => await tasks?.resume(containerID),
     send: (delivery) => sendArchive({ ...delivery, identity }),
     wake: (uid) => loop.wake(uid),
     recorder,
   })
   const destination = createDestinationHandler(ctx, {
     cri,
-    images: settings.runtimeSocket.includes('containerd') ? createContainerdImages(socketPath) : undefined,
+    images,
     registry: new RegistryClient({ url: REGISTRY_URL }),
     places,
     uploads,
@@ -129,6 +135,6 @@ export async function runAgent(
   // Anything open needs hook and configuration again; else the node is left as it was found.
   if (journal.list().length === 0) await uninstall(hostRoot).catch((err) => log.error({ err }, 'not uninstalled'))
   await Promise.all([recorder.flush(), health.close()])
-  cri.close()
+  for (const runtime of [cri, images, tasks]) runtime?.close()
   log.info({ open: journal.list().length }, 'agent ended')
 }

@@ -42,10 +42,7 @@ export async function deliver(
           onProgress: progress.report,
         })
         const ms = Math.round(performance.now() - began)
-        log.info(
-          { migration: name, container, bytes, ms, digest: manifestDigest, node: node.name },
-          'archive delivered',
-        )
+        log.info({ migration: name, container, bytes, ms, digest: manifestDigest, to: node.name }, 'archive delivered')
         break
       } catch (error) {
         signal.throwIfAborted()

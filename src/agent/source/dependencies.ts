@@ -28,6 +28,11 @@ export interface SourceDependencies {
   install(): Promise<void>
   /** Resolves when no dump of the container runs on the node, whoever began it. */
   dumpEnded(containerID: string): Promise<void>
+  /**
+   * Lets a container run that the runtime has left paused. containerd pauses it for a dump and resumes it in the name of the same
+   * request: when the agent is killed the request is cancelled, and with it the resumption (seen with 2.3.4).
+   */
+  resumeContainer(containerID: string): Promise<void>
   send(delivery: Delivery): Promise<{ manifestDigest: string; size: number }>
   /** Looks at the Migration again soon. */
   wake(migrationUID: string): void

@@ -27,6 +27,8 @@ export async function release(ctx: AgentContext, deps: SourceDependencies, optio
     ctx.log.info({ migration: migrationUID, cgroup: cgroup.path, by, ours }, 'fence ended')
   }
   if (entry === undefined) return
+  // Again: the pause of a cancelled dump may have come after the unwinding.
+  if (by === 'thaw') await deps.resumeContainer(entry.container.id)
   await removeArchives(ctx.hostRoot, checkpointFolder(deps.kubeletRoot), entry)
   await journal.remove(migrationUID)
 }

@@ -24,6 +24,7 @@ export async function unwind(ctx: AgentContext, deps: SourceDependencies, entry:
   // CRIU runs the hook near its end: once no dump runs, a freeze that was claimed has happened or never will.
   await deps.dumpEnded(container.id)
   if (await fence.isClaimed(cgroup, uid)) await fence.thaw(cgroup)
+  await deps.resumeContainer(container.id)
   await removeArchives(ctx.hostRoot, checkpointFolder(deps.kubeletRoot), entry)
   await fence.clear(cgroup, uid)
   await journal.write({ ...entry, step: 'failed', archives: [], failure: entry.failure ?? RESTARTED })

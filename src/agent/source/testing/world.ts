@@ -23,6 +23,8 @@ const CGROUP: PodCgroup = { version: 1, path: `/kubepods/pod${POD_UID}`, memoryP
 
 /** How the runtime's dump ends, and how far it is. */
 interface Dump {
+  /** Who asked for it. */
+  process: object
   answer: (result: string | Error) => void
   ended: PromiseWithResolvers<void>
 }
@@ -31,7 +33,7 @@ export class World {
   readonly hostRoot: string
   migration: Migration
   pod: Pod | undefined
-  node = { frozen: false, freezing: false, killed: false, announced: '', claimed: '', withdrawn: '' }
+  node = { frozen: false, paused: false, freezing: false, killed: false, announced: '', claimed: '', withdrawn: '' }
   journal = new Map<string, SourceEntry>()
   dump: Dump | undefined
   destination: 'none' | 'runs' | 'removed' = 'none'
@@ -82,7 +84,7 @@ export class World {
   }
 
   get sourceRuns(): boolean {
-    return this.pod !== undefined && !this.node.frozen && !this.node.killed
+    return this.pod !== undefined && !this.node.frozen && !this.node.paused && !this.node.killed
   }
 
   /** kill -9 of the agent, now or before the effect with this number from now. */
@@ -131,6 +133,8 @@ export class World {
   async endDump(well: boolean): Promise<void> {
     // CRIU waits for its hook.
     this.hookFreezes()
+    // The request of a killed agent is cancelled, and with it the resumption of the container.
+    if (this.dump) this.node.paused = this.dump.process !== this.#process
     const dump = this.dump
     this.dump = undefined
     dump?.answer(well ? '/checkpoint.tar' : new PodferryError({ reason: 'CriuFailed', message: 'criu failed' }))
@@ -212,6 +216,7 @@ export class World {
       install: () => effect(() => undefined),
       recorder: { event: () => undefined, flush: async () => undefined },
       // A killed process hears of nothing: its waiting never ends.
+      resumeContainer: () => effect(() => void Object.assign(node, { paused: false })),
       dumpEnded: () =>
         effect(() =>
           this.dump === undefined ? undefined : this.dump.ended.promise.then(() => effect(() => undefined)),
@@ -232,7 +237,7 @@ export class World {
                 const ended = Promise.withResolvers<void>()
                 const answer = (result: string | Error) =>
                   void effect(() => (result instanceof Error ? reject(result) : resolve(result))).catch(() => undefined)
-                this.dump = { answer, ended }
+                this.dump = { process, answer, ended }
               }),
           ),
       },
