@@ -1,0 +1,48 @@
+/** What must not be there after a migration: invariant 4, looked for on the nodes and in the API server. */
+import { isFinished } from '../../src/api/conditions.ts'
+import { FINALIZER } from '../../src/api/names.ts'
+import { MIGRATIONS, PODS } from '../../src/api/resources.ts'
+import type { KubeClient } from '../../src/kube/client.ts'
+import { node } from '../cluster.ts'
+import { NODES } from '../places.ts'
+
+/** A sentence and the shell words that print one line for each thing left behind. No input from outside enters them. */
+const ON_A_NODE: Record<string, string> = {
+  'frozen cgroup': "find /sys/fs/cgroup -name freezer.state -exec grep -lE 'FROZEN|FREEZING' {} + 2>/dev/null",
+  'checkpoint archive': 'find /var/lib/kubelet/checkpoints -type f 2>/dev/null',
+  'fence claim': 'find /run/podferry/fence -type f 2>/dev/null',
+  'journal entry': 'find /var/lib/podferry/journal -type f 2>/dev/null',
+  'staged file': 'find /var/lib/podferry/staging /run/podferry/restore -type f 2>/dev/null',
+  'checkpoint repository': 'find /var/lib/podferry/registry -path "*/repositories/podferry/*" -type f 2>/dev/null',
+  'checkpoint blob': 'find /var/lib/podferry/registry -path "*/blobs/*" -type f 2>/dev/null',
+  'criu process': 'pgrep -x criu',
+}
+
+/** @returns one sentence for each thing left behind; empty when all is clean */
+export async function leftovers(client: KubeClient): Promise<string[]> {
+  const [onNodes, inCluster] = await Promise.all([Promise.all(NODES.map(onNode)), inApiServer(client)])
+  return [...onNodes.flat(), ...inCluster]
+}
+
+async function onNode(name: (typeof NODES)[number]): Promise<string[]> {
+  const found = await Promise.all(
+    Object.entries(ON_A_NODE).map(async ([what, command]) => {
+      const output = await node(name).exec(['sh', '-c', `${command}; true`])
+      return output
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => `${name}: ${what}: ${line}`)
+    }),
+  )
+  return found.flat()
+}
+
+async function inApiServer(client: KubeClient): Promise<string[]> {
+  const [migrations, pods] = await Promise.all([client.list(MIGRATIONS), client.list(PODS)])
+  const held = migrations.items.filter((m) => isFinished(m.status) && m.metadata.finalizers?.includes(FINALIZER))
+  const pulling = pods.items.filter((pod) => pod.metadata.name.startsWith('podferry-pull-'))
+  return [
+    ...held.map((m) => `Migration ${m.metadata.name} has ended and keeps its finalizer`),
+    ...pulling.map((pod) => `pull pod ${pod.metadata.name}`),
+  ]
+}

@@ -1,0 +1,42 @@
+/** The processes of podferry on the nodes, to be killed with -9 by scenarios. */
+import { node } from '../cluster.ts'
+import { NODES, type NodeName } from '../places.ts'
+
+/** What the command line of each role's process contains, inside its node's process namespace. */
+const COMMAND_LINES = {
+  controller: 'src/main.ts controller',
+  agent: 'src/main.ts agent',
+  'event-handler': 'src/main.ts event-handler',
+  registry: 'docker-registry serve',
+} as const
+export type Victim = keyof typeof COMMAND_LINES
+
+async function pidsOn(name: NodeName, victim: Victim): Promise<string[]> {
+  const output = await node(name).exec(['sh', '-c', 'pgrep -f -- "$1"; true', 'sh', COMMAND_LINES[victim]])
+  // pgrep sees the shell that runs it, because the pattern is among its arguments.
+  const found = output.split('\n').filter(Boolean)
+  const own = await Promise.all(
+    found.map(async (pid) => {
+      const line = await node(name).exec(['sh', '-c', 'tr "\\0" " " < "/proc/$1/cmdline" || true', 'sh', pid])
+      return line.startsWith('sh ') || line === '' ? [] : [pid]
+    }),
+  )
+  return own.flat()
+}
+
+/**
+ * Kills every process of a role on a node with SIGKILL.
+ *
+ * @returns how many were killed
+ */
+export async function kill(name: NodeName, victim: Victim): Promise<number> {
+  const pids = await pidsOn(name, victim)
+  if (pids.length > 0) await node(name).exec(['sh', '-c', 'kill -KILL "$@" 2>/dev/null; true', 'sh', ...pids])
+  return pids.length
+}
+
+/** Kills the role wherever it runs. */
+export async function killEverywhere(victim: Victim): Promise<number> {
+  const counts = await Promise.all(NODES.map((name) => kill(name, victim)))
+  return counts.reduce((sum, count) => sum + count, 0)
+}
