@@ -21,11 +21,8 @@ CONFIG ?= $(if $(IN_LAB),lab,default)
 APPLY := $(KUBECTL) apply --server-side --force-conflicts --field-manager=podferry -f -
 
 # docker or buildah where one works, else podferry's own writer; the lab's registry is within its network, which only the last enters.
-ENGINE ?= $(shell \
-	case '$(IMG)' in $(LAB_REGISTRY)/*) echo own; exit;; esac; \
-	if docker info >/dev/null 2>&1; then echo docker; \
-	elif buildah info >/dev/null 2>&1; then echo buildah; \
-	else echo own; fi)
+ENGINE ?= $(if $(filter $(LAB_REGISTRY)/%,$(IMG)),own,$(shell \
+	if docker info >/dev/null 2>&1; then echo docker; elif buildah info >/dev/null 2>&1; then echo buildah; else echo own; fi))
 
 # Kustomize overlay $(1) with the images asked for. An overlay that renames an image is asked by its new name too.
 render = KUBECTL='$(KUBECTL)' $(NODE) src/install/render.ts $(1) podferry=$(IMG) $(LAB_REGISTRY)/podferry=$(IMG) \

@@ -135,13 +135,13 @@ async function pushBlob(
   client: RegistryClient,
   repository: string,
   digest: string,
-  entry: AsyncIterable<Uint8Array> & { resume(): void },
+  entry: AsyncIterable<unknown> & { resume(): void },
 ): Promise<void> {
   if (await client.hasBlob(repository, digest)) {
     entry.resume()
     return
   }
-  const pushed = await client.uploadBlob(repository, LAYER_TYPE, entry)
+  const pushed = await client.uploadBlob(repository, LAYER_TYPE, entry as AsyncIterable<Uint8Array>)
   if (pushed.digest === digest) return
   const message = `the archive is damaged: ${digest} has the content of ${pushed.digest}; write it again`
   throw new PodferryError({ reason: 'NoImageArchive', message, retry: 'afterChange' })
