@@ -21,6 +21,11 @@ interface ElectionOptions {
   name: string
   /** This process, different from every other and from its own predecessor: pod name and a random part. */
   identity: string
+  /**
+   * Holders that are known to be gone: their term need not be waited out. A container's predecessor in the same pod is one,
+   * because kubelet starts a container only after the last one has ended.
+   */
+  isDead?: (holder: string) => boolean
   log: Logger
   /** Leading begins; the signal aborts the moment it may be over. */
   onAcquired: (signal: AbortSignal) => void
@@ -90,7 +95,7 @@ export function startElection(options: ElectionOptions): Election {
       return claimed(await client.create(leases, object, call), sentAt)
     }
     observation = observeLease(observation, lease, clock.now())
-    const decision = decideLease(lease, observation, identity, sentAt)
+    const decision = decideLease(lease, observation, identity, sentAt, options.isDead)
     // No longer ours although we led: we were away for longer than its duration.
     if (decision !== 'renew' && held !== undefined) return lose()
     if (decision === 'wait') return

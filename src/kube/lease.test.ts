@@ -125,3 +125,18 @@ function simulate(speeds: readonly number[], delays: readonly number[], losses: 
   }
   return stored.spec?.leaseTransitions ?? 0
 }
+
+it('a holder that is known to be gone is not waited for', () => {
+  const lease = {
+    apiVersion: 'v1',
+    kind: 'Lease',
+    metadata: { name: 'l' },
+    spec: { holderIdentity: 'pod_1', leaseDurationSeconds: 15 },
+  }
+  const seen = observeLease(undefined, lease, 0)
+  assert.equal(decideLease(lease, seen, 'pod_2', 1), 'wait')
+  assert.equal(
+    decideLease(lease, seen, 'pod_2', 1, (holder) => holder.startsWith('pod_')),
+    'take',
+  )
+})

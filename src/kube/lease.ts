@@ -52,16 +52,18 @@ export function observeLease(previous: LeaseObservation | undefined, lease: Leas
  * What a candidate may do: `renew` its own lease, `take` one that is free or was not renewed for its whole duration, or `wait`.
  * The write that follows must carry the resourceVersion of `lease`, so that of two takers one loses.
  * @param now the candidate's monotonic clock, read before the lease was asked for
+ * @param isDead tells holders that are known to be gone, whose term need not be waited out
  */
 export function decideLease(
   lease: Lease,
   observation: LeaseObservation,
   identity: string,
   now: number,
+  isDead: (holder: string) => boolean = () => false,
 ): 'renew' | 'take' | 'wait' {
   const holder = lease.spec?.holderIdentity ?? ''
   if (holder === identity) return 'renew'
-  if (holder === '') return 'take'
+  if (holder === '' || isDead(holder)) return 'take'
   const durationMs = (lease.spec?.leaseDurationSeconds ?? 0) * 1000
   return now > observation.seenAt + durationMs ? 'take' : 'wait'
 }

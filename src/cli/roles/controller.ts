@@ -33,6 +33,7 @@ async function run({ bus }: { bus: string }): Promise<void> {
     namespace,
     name: LEASE,
     identity: `${pod}_${randomUUID().slice(0, 8)}`,
+    isDead: (holder) => holder.startsWith(`${pod}_`),
     log,
     onAcquired: (signal) => {
       lead({ client, namespace, pod, bus, log, mayAct: () => election.isLeader() }, signal).then(
