@@ -106,7 +106,7 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
       // Before anybody is told: from the first instruction on, a restart must be an ordinary one.
       await pointAliases(migration)
       await write(migration, report.restored(verdict.restoredAt, now()))
-      return 0
+      return undefined
     }
     const criuLog = await restoreLogs.errors(attempts.map(({ id }) => id))
     const explained = explainCriu(criuLog)
@@ -114,7 +114,7 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
     const message = explained ? `${explained.message} (${verdict.message})` : verdict.message
     log.warn({ ...about(migration), reason, criuLog }, message)
     await write(migration, report.restoreFailed({ reason, message, criuLog }, now()))
-    return 0
+    return undefined
   }
 
   const pointAliases = async (migration: Migration) => {
