@@ -11,7 +11,8 @@ const COMMAND_LINES = {
 } as const
 export type Victim = keyof typeof COMMAND_LINES
 
-async function pidsOn(name: NodeName, victim: Victim): Promise<string[]> {
+/** @returns process numbers as the node sees them */
+export async function pidsOn(name: NodeName, victim: Victim): Promise<string[]> {
   const output = await node(name).exec(['sh', '-c', 'pgrep -f -- "$1"; true', 'sh', COMMAND_LINES[victim]])
   // pgrep sees the shell that runs it, because the pattern is among its arguments.
   const found = output.split('\n').filter(Boolean)
