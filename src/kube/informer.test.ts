@@ -14,20 +14,26 @@ function inform(server: FakeApiServer, options: Partial<Parameters<typeof create
   const backoff = { baseMs: 1, maxMs: 5 }
   const informer = createInformer({ client, resource: configMaps, log: silentLog, backoff, pageSize: 2, ...options })
   const mirror = new Map<string, string | undefined>()
+  // What a handler throws is logged and forgotten; therefore complaints are collected.
+  const complaints: string[] = []
+  const demand = (holds: boolean, object: ConfigMap, what: string) => {
+    if (!holds) complaints.push(`${keyOf(object)}@${object.metadata.resourceVersion}: ${what}`)
+  }
   informer.addHandler({
     add(object) {
-      assert.ok(!mirror.has(keyOf(object)), `${keyOf(object)} was added twice`)
+      demand(!mirror.has(keyOf(object)), object, 'added twice')
       mirror.set(keyOf(object), object.metadata.resourceVersion)
     },
-    update(object, previous) {
-      assert.equal(mirror.get(keyOf(object)), previous.metadata.resourceVersion)
+    update(object, { metadata: { resourceVersion } }) {
+      demand(mirror.get(keyOf(object)) === resourceVersion, object, 'updated from another version than was told')
+      demand(Number(object.metadata.resourceVersion) > Number(resourceVersion), object, 'time runs backwards')
       mirror.set(keyOf(object), object.metadata.resourceVersion)
     },
     delete(object) {
-      assert.ok(mirror.delete(keyOf(object)), `${keyOf(object)} was deleted twice`)
+      demand(mirror.delete(keyOf(object)), object, 'deleted twice')
     },
   })
-  return { informer, mirror }
+  return { informer, mirror, complaints }
 }
 
 const versions = (objects: readonly ConfigMap[]) =>
@@ -44,9 +50,10 @@ const step = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      do: fc.constantFrom('cut', 'half', 'rubbish', 'compact', 'bookmark', 'fail', 'pause', 'double'),
+      do: fc.constantFrom('cut', 'half', 'rubbish', 'compact', 'bookmark', 'fail', 'double'),
     }),
   },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('pause' as const) }) },
 )
 
 async function apply(server: FakeApiServer, next: Drawn<typeof step>): Promise<void> {
@@ -67,7 +74,7 @@ async function apply(server: FakeApiServer, next: Drawn<typeof step>): Promise<v
     compact: () => server.store.compact(),
     bookmark: () => server.sendBookmarks(),
     fail: () => server.failNext(500, 'InternalError', { times: 2 }),
-    pause: () => new Promise((resolve) => setTimeout(resolve, 3)),
+    pause: () => new Promise((resolve) => setTimeout(resolve, 5)),
   }
   await faults[next.do]?.()
 }
@@ -76,15 +83,17 @@ type Drawn<A> = A extends fc.Arbitrary<infer T> ? T : never
 
 describe('informer', () => {
   it('equals the server after any sequence of changes and faults, and its handlers were told the same', async () => {
-    const property = fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+    const property = fc.asyncProperty(fc.array(step, { maxLength: 30, size: 'max' }), async (steps) => {
       await using server = await startFakeApiServer()
       server.seed(configMaps, configMap('a'))
-      const { informer, mirror } = inform(server)
+      const { informer, mirror, complaints } = inform(server)
       informer.start()
       try {
+        await until('a watch is open', () => server.watchCount() === 1)
         for (const next of steps) await apply(server, next)
         await until('the informer has caught up', () => informer.hasSynced() && upToDate(server, informer))
         assert.deepEqual([...mirror].map(([key, version]) => `${key}@${version}`).sort(), versions(informer.list()))
+        assert.deepEqual(complaints, [])
       } finally {
         await informer.close()
       }

@@ -39,6 +39,13 @@ describe('status', () => {
     assert.equal(server.requests.filter(({ method }) => method === 'PUT').length, 3)
   })
 
+  it('tries nothing again but conflicts', async () => {
+    const { server, client } = await start()
+    await using _ = server
+    server.failNext(403, 'Forbidden', { method: 'PUT' })
+    await assert.rejects(updateStatus(client, configMaps, 'default', 'a', count), { reason: 'Forbidden' })
+  })
+
   it('commits only what was observed, whatever the mutation does to the version, and leaves the observed object alone', async () => {
     const { server, client } = await start()
     await using _ = server

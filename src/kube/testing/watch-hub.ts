@@ -23,7 +23,7 @@ export class WatchHub {
   readonly faults = {
     /** The next event is cut in the middle of its line, and the connection with it. Resets itself. */
     halfLine: false,
-    /** Every event is told twice, the second time after a stale repeat of the one before it. */
+    /** Every event is told twice, and after it the one before it once more. */
     duplicates: false,
     /** Watches stay open and tell nothing. */
     silent: false,
@@ -103,7 +103,7 @@ export class WatchHub {
       watch.response.write('{"type":"MODIFIED","object":{"metad\n')
       return
     }
-    watch.response.write(this.faults.duplicates ? line + watch.lastLine + line : line)
+    watch.response.write(this.faults.duplicates ? line + line + watch.lastLine : line)
     watch.lastLine = line
   }
 }
