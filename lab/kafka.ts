@@ -133,8 +133,7 @@ async function start(folder: string, netns: string | undefined): Promise<Process
   const failure = new Promise<never>((_, reject) => {
     child.on('error', (cause) => reject(new LabError(`cannot run ${command}: ${cause.message}`, { cause })))
     child.on('exit', async (code) => {
-      const said = ((await readIfThere(logPath)) ?? '').trim().split('\n').slice(-8).join('\n')
-      reject(new LabError(`Kafka ended with exit code ${code}: ${said}`))
+      reject(new LabError(`Kafka ended with exit code ${code}: ${complaints((await readIfThere(logPath)) ?? '')}`))
     })
   })
   // It may also end later, when it is stopped.
@@ -143,6 +142,13 @@ async function start(folder: string, netns: string | undefined): Promise<Process
   const identity = child.pid === undefined ? undefined : await identityOf(child.pid)
   if (identity === undefined) throw new LabError('Kafka ended right after its start')
   return { pid: identity.pid, startTime: identity.startTime }
+}
+
+/** @returns the log's errors and exceptions; without any, its end. */
+export function complaints(log: string): string {
+  const lines = log.trim().split('\n')
+  const errors = lines.filter((line) => / (ERROR|FATAL) |Exception/.test(line))
+  return (errors.length > 0 ? errors.slice(0, 8) : lines.slice(-8)).join('\n')
 }
 
 async function awaitStarted(logPath: string): Promise<void> {

@@ -106,7 +106,6 @@ function kubeletConfig(node: NodeName): object {
     evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '1%', 'imagefs.available': '1%' },
     imageGCHighThresholdPercent: 99,
     imageGCLowThresholdPercent: 98,
-    localStorageCapacityIsolation: false,
     nodeStatusUpdateFrequency: '5s',
     syncFrequency: '10s',
     // Fault tests kill the same container many times: it must come back in a second each time.

@@ -8,7 +8,7 @@ import { type MachineName, machineFolder } from './places.ts'
 
 const partsFolder = (machine: MachineName) => join(machineFolder(machine), 'parts')
 
-export async function partNames(machine: MachineName): Promise<string[]> {
+async function partNames(machine: MachineName): Promise<string[]> {
   const entries = await readdir(partsFolder(machine)).catch(() => [])
   return entries.filter((name) => name.endsWith('.sh')).map((name) => name.slice(0, -3))
 }

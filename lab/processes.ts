@@ -14,12 +14,14 @@ export function parseStat(line: string): ProcessIdentity & { state: string } {
   return { pid: Number.parseInt(line, 10), state: rest[0] ?? '', startTime: rest[19] ?? '' }
 }
 
-/** @returns whether exactly this process still runs (a zombie does not). */
+/** @returns whether exactly this process still runs. A zombie does not, once its other threads are gone: until then they hold its sockets. */
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   const line = await readIfThere(`/proc/${identity.pid}/stat`)
   if (line === undefined) return false
   const now = parseStat(line)
-  return now.startTime === identity.startTime && now.state !== 'Z'
+  if (now.startTime !== identity.startTime) return false
+  if (now.state !== 'Z') return true
+  return (await readdir(`/proc/${identity.pid}/task`).catch(() => [])).length > 1
 }
 
 export async function identityOf(pid: number): Promise<ProcessIdentity | undefined> {

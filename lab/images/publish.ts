@@ -71,7 +71,7 @@ async function publishOne(client: RegistryClient, registry: RegistryTarget, name
 }
 
 /** Publishes each image whose content key changed, or which the registry does not hold as recorded. */
-export async function publish(images: readonly string[]): Promise<void> {
+async function publish(images: readonly string[]): Promise<void> {
   const registry = { url: `https://${REGISTRY_HOST}`, ca: await readPki('ca.crt') }
   const client = new RegistryClient(registry)
   await awaitRegistry(() => client.ping())

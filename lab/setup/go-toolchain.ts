@@ -10,7 +10,7 @@ import { attempt, run } from '../run.ts'
 import { BUILDER_PACKAGES, GO_AT_LEAST } from '../versions.ts'
 import { debianEntry, makeDebianTree } from './debian.ts'
 
-export const BUILDER = debianEntry('builder', BUILDER_PACKAGES)
+const BUILDER = debianEntry('builder', BUILDER_PACKAGES)
 
 export interface GoToolchain {
   /** Host folder below which sources and results must lie. */
