@@ -44,7 +44,7 @@ export function planAuthority(authority: Authority | undefined, now: Date): Move
 }
 
 /** Pure: the authority after a move. @param fresh what `makeCurrent` and `makeNext` put in */
-export function moveAuthority(authority: Authority | undefined, move: Move, fresh: KeyPair | undefined): Authority {
+function moveAuthority(authority: Authority | undefined, move: Move, fresh: KeyPair | undefined): Authority {
   if (move === 'makeCurrent' && fresh) return { current: fresh }
   if (!authority) throw new Error(`${move} needs an authority`)
   if (move === 'makeNext' && fresh) return { ...authority, next: fresh }
@@ -56,7 +56,7 @@ export function moveAuthority(authority: Authority | undefined, move: Move, fres
 }
 
 /** The certificates that agents are to trust, as one PEM text. */
-export const bundleOf = ({ current, next, previous }: Authority): string =>
+const bundleOf = ({ current, next, previous }: Authority): string =>
   [current, next, previous].flatMap((one) => (one ? [`${one.cert.trim()}\n`] : [])).join('')
 
 /**
