@@ -21,21 +21,29 @@ export const add = (a: Counts, b: Counts): Counts => ({
 
 const ROOT = resolve(import.meta.dirname, '..')
 const MINUTE = 60_000
-/** How long one file may take before it counts as hung. */
+/** How long one file may take, its open handles included, before it counts as hung. */
 const TIMEOUT_MS: Record<Level, number> = { unit: 2 * MINUTE, component: 10 * MINUTE, e2e: 30 * MINUTE }
 
 /** @param files by path from the repository's root */
 export async function runFiles(level: Level, files: readonly string[]): Promise<Counts> {
-  const counts = { ...NONE }
-  if (files.length === 0) return counts
-  const events = run({
-    files: files.map((file) => resolve(ROOT, file)),
-    // Component tests share the machine's ports and cgroups, end-to-end tests the cluster.
-    concurrency: level === 'unit' ? availableParallelism() : 1,
-    timeout: TIMEOUT_MS[level],
+  const waiting = [...files]
+  // Component tests share the machine's ports and cgroups, end-to-end tests the cluster.
+  const workers = Array.from({ length: level === 'unit' ? availableParallelism() : 1 }, async () => {
+    let counts = NONE
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      counts = add(counts, await runFile(level, file))
+    }
+    return counts
   })
+  return (await Promise.all(workers)).reduce(add, NONE)
+}
+
+/** The runner's own time limit ends a test, but not a process that stays: only its signal does. */
+async function runFile(level: Level, file: string): Promise<Counts> {
+  const counts = { ...NONE }
+  const signal = AbortSignal.timeout(TIMEOUT_MS[level])
   const quiet = level === 'unit'
-  for await (const { type, data } of events) {
+  for await (const { type, data } of run({ files: [resolve(ROOT, file)], signal })) {
     if (type === 'test:pass' || type === 'test:fail') {
       if (data.details.type === 'suite' && type === 'test:pass') continue
       const verdict = verdictOf(type, data)
@@ -47,6 +55,7 @@ export async function runFiles(level: Level, files: readonly string[]): Promise<
       process.stdout.write(data.message)
     }
   }
+  if (signal.aborted) console.log(`    ${file} did not end within ${TIMEOUT_MS[level] / 1000} s and was killed`)
   return counts
 }
 
