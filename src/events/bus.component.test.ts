@@ -3,11 +3,13 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Admin } from '@platformatic/kafka'
 import pino from 'pino'
 import { type Kafka, startKafka } from '../../lab/kafka.ts'
 import type { EventPublisher } from './bus.ts'
 import type { ImageEvent } from './event.ts'
 import { createKafkaConsumer, createKafkaPublisher } from './kafka-bus.ts'
+import { TOPIC } from './kafka-config.ts'
 import { createKubernetesPublisher } from './kubernetes-bus.ts'
 
 const log = pino({ level: 'silent' })
@@ -25,7 +27,7 @@ interface Line {
   publisher: EventPublisher
   end(): Promise<void>
 }
-type Open = (handler: (event: ImageEvent) => Promise<void>) => Promise<Line>
+type Open = (handler: (event: ImageEvent) => Promise<void>, group?: string) => Promise<Line>
 
 /** Publishes as the registry makes it do: again until it is taken. */
 async function publish({ publisher }: Line, event: ImageEvent): Promise<void> {
@@ -99,11 +101,11 @@ describe('driver kafka, on a real broker', () => {
   })
   after(() => kafka.stop())
 
-  const open: Open = async (handler) => {
+  const open: Open = async (handler, group = `test-${randomUUID()}`) => {
     const config = { brokers: [kafka.bootstrap] }
     const abort = new AbortController()
     const publisher = await createKafkaPublisher(config, 'test-publisher')
-    const consumer = createKafkaConsumer({ config, clientId: 'test-consumer', log, group: `test-${randomUUID()}` })
+    const consumer = createKafkaConsumer({ config, clientId: 'test-consumer', log, group })
     const consuming = consumer.consume(handler, abort.signal)
     return {
       publisher,
@@ -127,6 +129,44 @@ describe('driver kafka, on a real broker', () => {
     await until('both are handled', () => [first, second].every(({ migrationUID }) => handled.includes(migrationUID)))
     await line.end()
   })
+
+  test('records that the broker dropped before they were read do not hold up the next', async () => {
+    const handled: string[] = []
+    const group = `test-${randomUUID()}`
+    const handler = async ({ container }: ImageEvent) => void handled.push(container)
+    const first = await open(handler, group)
+    await publish(first, anEvent('read'))
+    await until('it is read', () => handled.includes('read'))
+    // Its offset is committed right after: the next life must start at one that the broker no longer has.
+    await sleep(300)
+    await first.end()
+    const publisher = await createKafkaPublisher({ brokers: [kafka.bootstrap] }, 'test-publisher')
+    await publisher.publish(anEvent('dropped'))
+    await publisher.close()
+    await dropAll()
+    const second = await open(handler, group)
+    await publish(second, anEvent('next'))
+    await until('the next is handled', () => handled.includes('next'))
+    assert.ok(!handled.includes('dropped'))
+    await second.end()
+  })
+
+  test('closing while events are under way settles each: taken, or told again', async () => {
+    const line = await open(async () => {})
+    await publish(line, anEvent())
+    const underWay = Promise.allSettled(Array.from({ length: 20 }, () => line.publisher.publish(anEvent())))
+    await line.end()
+    assert.equal((await underWay).length, 20)
+  })
+
+  /** What retention does to a topic that nobody reads for too long. */
+  async function dropAll(): Promise<void> {
+    const admin = new Admin({ clientId: 'test', bootstrapBrokers: [kafka.bootstrap] })
+    const count = (await admin.metadata({ topics: [TOPIC] })).topics.get(TOPIC)?.partitionsCount ?? 0
+    const partitions = Array.from({ length: count }, (_, partition) => ({ partition, offset: -1n }))
+    await admin.deleteRecords({ topics: [{ name: TOPIC, partitions }] })
+    await admin.close()
+  }
 
   test('a record that is no event is skipped', async () => {
     const handled: string[] = []

@@ -1,36 +1,28 @@
-/** The bus driver for Kafka. The client is loaded only when it is chosen: it costs 60 MB. */
+/** The bus driver for Kafka. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { BaseOptions, Message } from '@platformatic/kafka'
+import type { Message } from '@platformatic/kafka'
 import type { Logger } from 'pino'
 import type { EventConsumer, EventPublisher } from './bus.ts'
 import { type ImageEvent, imageEventSchema } from './event.ts'
+import { baseOptions, ensureTopic, loadKafka } from './kafka-client.ts'
 import { GROUP, type KafkaConfig, TOPIC } from './kafka-config.ts'
 
 /** Longest wait between two tries; a lost minute is not worth a busy loop. */
 const MAX_WAIT_MS = 5_000
 
-const load = () => import('@platformatic/kafka')
-
-const baseOptions = (config: KafkaConfig, clientId: string): BaseOptions => ({
-  clientId,
-  bootstrapBrokers: config.brokers,
-  connectTimeout: 3_000,
-  timeout: 5_000,
-  retries: 2,
-  retryDelay: 200,
-  autocreateTopics: true,
-  ...(config.tls ? { tls: config.tls } : {}),
-  ...(config.sasl ? { sasl: config.sasl } : {}),
-})
-
 /** Publishes with acks from all replicas; the Migration's UID as key keeps its events in order. */
 export async function createKafkaPublisher(config: KafkaConfig, clientId: string): Promise<EventPublisher> {
-  const { Producer, ProduceAcks, stringSerializers } = await load()
+  const { Producer, ProduceAcks, stringSerializers } = await loadKafka()
   const producer = new Producer({ ...baseOptions(config, clientId), serializers: stringSerializers })
+  let topicIsThere = false
   return {
     async publish(event) {
+      if (!topicIsThere) await ensureTopic(config, clientId)
+      // Looked for again after a failure: somebody may have deleted it.
+      topicIsThere = false
       const messages = [{ topic: TOPIC, key: event.migrationUID, value: JSON.stringify(event) }]
       await producer.send({ messages, acks: ProduceAcks.ALL })
+      topicIsThere = true
     },
     close: () => producer.close(),
   }
@@ -73,7 +65,7 @@ interface Consumption {
 
 /** One life of a consumer, until its stream breaks or the signal aborts. */
 async function consumeOnce({ config, clientId, group, log, handler, signal, onMessage }: Consumption): Promise<void> {
-  const { Consumer, MessagesStreamFallbackModes, MessagesStreamModes, stringDeserializers } = await load()
+  const { Consumer, MessagesStreamFallbackModes, MessagesStreamModes, stringDeserializers } = await loadKafka()
   const consumer = new Consumer({
     ...baseOptions(config, clientId),
     groupId: group,
@@ -86,6 +78,7 @@ async function consumeOnce({ config, clientId, group, log, handler, signal, onMe
   const stop = () => void consumer.close(true).catch(() => {})
   signal.addEventListener('abort', stop, { once: true })
   try {
+    await ensureTopic(config, clientId)
     const stream = await consumer.consume({
       topics: [TOPIC],
       mode: MessagesStreamModes.COMMITTED,

@@ -10,6 +10,8 @@ const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
 export interface KafkaConfig {
   brokers: string[]
   tls?: { ca?: string; cert?: string; key?: string }
+  /** Whether podferry may make its topic when it lacks. Default true. */
+  createTopic?: boolean
   sasl?: { mechanism: (typeof MECHANISMS)[number]; username: string; password: string }
 }
 
@@ -17,8 +19,8 @@ const invalid = (setting: string, problem: string) =>
   new PodferryError({ reason: 'InvalidSetting', message: `${setting}: ${problem}`, retry: 'afterChange' })
 
 /**
- * Reads PODFERRY_KAFKA_BROKERS (host:port, comma separated), _TLS (true), _CA_FILE, _CERT_FILE, _KEY_FILE, _SASL_MECHANISM,
- * _USERNAME and _PASSWORD_FILE, as Strimzi's users have them.
+ * Reads PODFERRY_KAFKA_BROKERS (host:port, comma separated), _TLS (true or false), _CA_FILE, _CERT_FILE, _KEY_FILE, _SASL_MECHANISM,
+ * _USERNAME and _PASSWORD_FILE, as Strimzi's users have them, and _CREATE_TOPIC (true or false).
  *
  * @throws PodferryError `InvalidSetting` naming the variable and what it should hold
  */
@@ -49,13 +51,25 @@ export function kafkaConfig(
     throw invalid('PODFERRY_KAFKA_BROKERS', 'is not set; give host:port of one or more brokers, separated by commas')
 
   const [ca, cert, key] = [file('CA_FILE'), file('CERT_FILE'), file('KEY_FILE')]
+  const wantsTls = truth('TLS', setting)
+  if (wantsTls === false && (ca || cert || key))
+    throw invalid('PODFERRY_KAFKA_TLS', 'is false, but a file for TLS is named; unset one of them')
   const tls =
-    setting('TLS') === 'true' || ca || cert
+    wantsTls || ca || cert || key
       ? { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) }
       : undefined
   if (tls && Boolean(cert) !== Boolean(key))
     throw invalid('PODFERRY_KAFKA_KEY_FILE', 'a client certificate needs both CERT_FILE and KEY_FILE')
-  return { brokers, ...(tls ? { tls } : {}), ...saslOf(setting, file) }
+  const createTopic = truth('CREATE_TOPIC', setting) === false ? { createTopic: false } : {}
+  return { brokers, ...createTopic, ...(tls ? { tls } : {}), ...saslOf(setting, file) }
+}
+
+/** A `yes` that were taken for no would send everything in clear text. */
+function truth(name: string, setting: (name: string) => string | undefined): boolean | undefined {
+  const value = setting(name)
+  if (value === undefined || value === 'true' || value === 'false')
+    return value === undefined ? undefined : value === 'true'
+  throw invalid(`PODFERRY_KAFKA_${name}`, `${value} is neither true nor false`)
 }
 
 function saslOf(

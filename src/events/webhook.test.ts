@@ -108,6 +108,10 @@ test('Kafka settings: each mistake names its variable', () => {
     [{ BROKERS: 'a' }, /a is not host:port/],
     [{ BROKERS: 'a:1', CA_FILE: '/missing' }, /PODFERRY_KAFKA_CA_FILE.*\/missing/],
     [{ BROKERS: 'a:1', CERT_FILE: '/there' }, /KEY_FILE/],
+    [{ BROKERS: 'a:1', KEY_FILE: '/there' }, /CERT_FILE/],
+    [{ BROKERS: 'a:1', TLS: 'yes' }, /PODFERRY_KAFKA_TLS.*neither true nor false/],
+    [{ BROKERS: 'a:1', TLS: 'false', CA_FILE: '/there' }, /PODFERRY_KAFKA_TLS.*is false/],
+    [{ BROKERS: 'a:1', CREATE_TOPIC: 'no' }, /PODFERRY_KAFKA_CREATE_TOPIC/],
     [{ BROKERS: 'a:1', SASL_MECHANISM: 'X' }, /SCRAM-SHA-512/],
     [{ BROKERS: 'a:1', SASL_MECHANISM: 'PLAIN' }, /USERNAME/],
     [{ BROKERS: 'a:1', SASL_MECHANISM: 'PLAIN', USERNAME: 'u' }, /PASSWORD_FILE/],
@@ -118,12 +122,14 @@ test('Kafka settings: each mistake names its variable', () => {
   const full = {
     BROKERS: 'a:1, b:2',
     TLS: 'true',
+    CREATE_TOPIC: 'false',
     SASL_MECHANISM: 'SCRAM-SHA-512',
     USERNAME: 'u',
     PASSWORD_FILE: '/there',
   }
   assert.deepEqual(kafkaConfig(env(full), read), {
     brokers: ['a:1', 'b:2'],
+    createTopic: false,
     tls: {},
     sasl: { mechanism: 'SCRAM-SHA-512', username: 'u', password: 'content' },
   })
