@@ -3,6 +3,7 @@ import type { AgentContext } from '../context.ts'
 import { checkpointFolder, removeArchives } from './archives.ts'
 import type { SourceDependencies } from './dependencies.ts'
 import type { SourceEntry } from './entry.ts'
+import { removeScraps } from './scraps.ts'
 
 /** Told when nobody knows better: an error would have been journalled before the unwinding. */
 const RESTARTED = {
@@ -26,6 +27,7 @@ export async function unwind(ctx: AgentContext, deps: SourceDependencies, entry:
   if (await fence.isClaimed(cgroup, uid)) await fence.thaw(cgroup)
   await deps.resumeContainer(container.id)
   await removeArchives(ctx.hostRoot, checkpointFolder(deps.kubeletRoot), entry)
+  await removeScraps(ctx.hostRoot, Date.parse(entry.startedAt))
   await fence.clear(cgroup, uid)
   await journal.write({ ...entry, step: 'failed', archives: [], failure: entry.failure ?? RESTARTED })
 }
