@@ -1,4 +1,4 @@
-/** `npm run generate`: writes the manifests that are made from code. `generate.test.ts` fails when the committed ones differ. */
+/** `npm run generate`: writes what is made from code, manifests and the CLI's reference. `generate.test.ts` fails when the committed ones differ. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { stringify } from 'yaml'
@@ -23,7 +23,9 @@ export function generatedFiles(): Record<string, string> {
 }
 
 if (import.meta.main) {
-  for (const [path, content] of Object.entries(generatedFiles())) {
+  const { cliReference } = await import('../cli/reference.ts')
+  const files = { ...generatedFiles(), 'docs/cli.md': await cliReference() }
+  for (const [path, content] of Object.entries(files)) {
     await mkdir(dirname(join(ROOT, path)), { recursive: true })
     await writeFile(join(ROOT, path), content)
     console.log(path)
