@@ -12,7 +12,7 @@ NODE := node_modules/.bin/node
 ARCHIVE := dist/image.tar
 
 # Without a KUBECONFIG of your own everything goes to the lab while it is up.
-LAB_KUBECONFIG := /var/lib/podferry-lab/kubeconfig
+LAB_KUBECONFIG := /var/lib/podferry-lab$(addprefix -,$(PODFERRY_LAB_INSTANCE))/kubeconfig
 LAB_REGISTRY := 10.77.0.1:5000
 IN_LAB := $(filter $(LAB_KUBECONFIG),$(or $(KUBECONFIG),$(wildcard $(LAB_KUBECONFIG))))
 KUBECTL ?= $(if $(IN_LAB),bin/lab kubectl,kubectl)
