@@ -2,7 +2,7 @@
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-export const HEALTH_PORT = 5580
+const HEALTH_PORT = 5580
 
 interface HealthServer {
   port: number

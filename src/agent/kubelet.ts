@@ -27,7 +27,7 @@ export interface KubeletOptions {
   log: Logger
 }
 
-export interface CheckpointRequest {
+interface CheckpointRequest {
   namespace: string
   pod: string
   container: string

@@ -6,7 +6,7 @@ import type { Kubelet } from '../kubelet.ts'
 import type { SourceEntry } from './entry.ts'
 
 /** One archive on its way to the agent of the destination node. */
-export interface Delivery {
+interface Delivery {
   node: { name: string; address: string }
   namespace: string
   migrationName: string

@@ -32,4 +32,3 @@ export const sourceEntrySchema = z.object({
 })
 
 export type SourceEntry = z.output<typeof sourceEntrySchema>
-export type Archive = z.output<typeof archiveSchema>

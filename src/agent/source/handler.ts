@@ -87,8 +87,13 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
         if (entry) startUnwind(entry)
         return
       case 'reportCheckpointed':
-        if (entry) await write(report.checkpointed(entry, now()))
-        return
+        if (!entry) return
+        await write(report.checkpointed(entry, now()))
+        return tellPod(
+          entry,
+          'Frozen',
+          `checkpointed for Migration ${reference.name}; frozen until it has moved or runs on`,
+        )
       case 'reportFailed':
         if (entry?.failure) await write(report.failed(entry.failure, now()))
         return
@@ -102,10 +107,21 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
         sentAt.delete(uid)
         const podUID = migration.status?.source?.podUID ?? ''
         await release(ctx, deps, { migrationUID: uid, podUID, entry, by: action.by })
+        if (entry?.step === 'fenced' && action.by === 'thaw')
+          tellPod(entry, 'Resumed', 'the migration was rolled back; runs on')
         return await write(report.cleaned(now()))
       }
     }
   }
+
+  /** `kubectl describe pod` says why it stands still, and since when it does not any more. */
+  const tellPod = ({ namespace, pod: { name, uid: podUID } }: SourceEntry, reason: string, message: string) =>
+    deps.recorder.event(
+      { apiVersion: 'v1', kind: 'Pod', metadata: { namespace, name, uid: podUID } },
+      'Normal',
+      reason,
+      message,
+    )
 
   const begin = async (migration: Migration) => {
     try {

@@ -51,7 +51,7 @@ export function plan(view: SourceView): SourceAction {
  *
  * @returns undefined while it must hold
  */
-export function releaseBy({ status, pod }: Pick<SourceView, 'status' | 'pod'>): 'thaw' | 'kill' | undefined {
+function releaseBy({ status, pod }: Pick<SourceView, 'status' | 'pod'>): 'thaw' | 'kill' | undefined {
   if (isFalse(status, 'Committed')) return 'thaw'
   if (isFalse(status, 'Restored')) return status.destination?.removedAt === undefined ? undefined : 'thaw'
   return isTrue(status, 'Restored') && pod !== 'present' ? 'kill' : undefined
