@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import fc from 'fast-check'
-import { keyOf, ObjectCache, splitKey } from './cache.ts'
+import { keyOf, ObjectCache } from './cache.ts'
 import { type ConfigMap, configMap } from './testing/config-map.ts'
 
 const indexes = { color: ({ data }: ConfigMap) => (data?.color === undefined ? [] : [data.color]) }
@@ -49,9 +49,4 @@ it('finds by index exactly what a search through the list finds', () => {
 
 it('refuses an index that nobody declared', () => {
   assert.throws(() => new ObjectCache().byIndex('node', 'n'), /no index node/)
-})
-
-it('takes keys apart as it makes them', () => {
-  assert.deepEqual(splitKey(keyOf(configMap('a'))), { namespace: 'default', name: 'a' })
-  assert.deepEqual(splitKey('node-1'), { namespace: undefined, name: 'node-1' })
 })

@@ -15,14 +15,6 @@ export function keyOf(object: KubeObject): string {
   return namespace === undefined ? name : `${namespace}/${name}`
 }
 
-/** The inverse of keyOf. */
-export function splitKey(key: string): { namespace: string | undefined; name: string } {
-  const slash = key.indexOf('/')
-  return slash < 0
-    ? { namespace: undefined, name: key }
-    : { namespace: key.slice(0, slash), name: key.slice(slash + 1) }
-}
-
 /** The objects that a list and its watch have told of, with indexes. No I/O. */
 export class ObjectCache<T extends KubeObject> {
   readonly #objects = new Map<string, T>()

@@ -38,7 +38,7 @@ interface WatchOptions extends Selection {
   signal?: AbortSignal | undefined
   /** Asks the server to end the watch after this time. */
   timeoutSeconds?: number
-  /** Silence after which the connection counts as dead; the server sends a bookmark each minute. Default 120 s. */
+  /** Silence after which the watch ends, as the connection may be dead. Default 120 s. */
   idleMs?: number
 }
 

@@ -29,7 +29,7 @@ interface InformerOptions<T extends KubeObject> {
   pageSize?: number
   /** The safety net: everything is listed again this often. Default 10 min. */
   relistMs?: number
-  /** Silence after which a watch counts as dead. Default 120 s; the API server sends a bookmark each minute. */
+  /** Silence after which a new watch is opened, as the connection may be dead. Default 120 s. */
   idleMs?: number
   backoff?: Backoff
   clock?: Clock

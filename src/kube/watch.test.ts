@@ -33,7 +33,7 @@ it('finds the same lines wherever the network cuts the bytes, and drops the unfi
   await fc.assert(property)
 })
 
-it('ends quietly when the connection is cut, and loudly on silence, rubbish and expiry', async () => {
+it('ends quietly on a cut and on silence, and loudly on rubbish and expiry', async () => {
   await using server = await startFakeApiServer()
   const client = createClient({ connection: server.connection(), role: 'test' })
   const resourceVersion = String(server.store.version)
@@ -52,7 +52,7 @@ it('ends quietly when the connection is cut, and loudly on silence, rubbish and 
   )
 
   server.faults.silent = true
-  await assert.rejects(watch(30), { reason: 'WatchSilent' })
+  assert.deepEqual(await watch(30), [])
   server.faults.silent = false
   server.faults.rubbish = true
   await assert.rejects(watch(60_000), { reason: 'InvalidWatchEvent' })

@@ -13,36 +13,31 @@ export interface WatchEvent<T extends KubeObject = KubeObject> {
 interface WatchStreamOptions {
   transport: Transport
   request: KubeRequest
-  /** Silence (not even a bookmark) after which the connection counts as dead. */
+  /** Silence (not even a bookmark) after which the connection is given up: it may be dead without anybody knowing. */
   idleMs: number
   clock: Clock
 }
 
 /**
- * The events of one watch until the server ends it, which it does every few minutes.
- * A cut connection ends it too, without its last half line: the next watch tells that event again.
- * @throws KubeError for ERROR events (`isExpired`: list again), lines that are no JSON, silence, and failures to connect
+ * The events of one watch until it ends, which is nothing special: the server ends it every few minutes, connections are cut, and
+ * one that is silent is left (a quiet resource gets no bookmarks either: they are sent only when there is a newer version to name).
+ * The next watch from the last version tells what is missing, the half line at the end of a cut one included.
+ * @throws KubeError for ERROR events (`isExpired`: list again), lines that are no JSON, and failures to connect
  */
 export async function* watchStream<T extends KubeObject>(options: WatchStreamOptions): AsyncGenerator<WatchEvent<T>> {
   const { transport, request, idleMs, clock } = options
   const response = await transport.stream(request)
-  let silent = false
-  const onSilence = () => {
-    silent = true
-    response.destroy()
-  }
-  let cancel = clock.after(idleMs, onSilence)
+  const leave = () => response.destroy()
+  let cancel = clock.after(idleMs, leave)
   try {
     for await (const line of lines(response)) {
       cancel()
-      const event = parseEvent<T>(request.path, line)
-      yield event
-      cancel = clock.after(idleMs, onSilence)
+      yield parseEvent<T>(request.path, line)
+      cancel = clock.after(idleMs, leave)
     }
   } catch (error) {
     if (error instanceof KubeError) throw error
-    // The socket died. That is a normal end of a watch unless we ended it ourselves.
-    if (silent) throw watchError(request.path, 'WatchSilent', `nothing heard for ${idleMs} ms; connecting again`)
+    // The socket died, or we left it: an end like any other.
   } finally {
     cancel()
     response.destroy()
