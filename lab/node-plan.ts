@@ -108,6 +108,7 @@ function kubeletConfig(node: NodeName): object {
     imageGCLowThresholdPercent: 98,
     nodeStatusUpdateFrequency: '5s',
     syncFrequency: '10s',
+    staticPodPath: '/etc/kubernetes/manifests',
     // Fault tests kill the same container many times: it must come back in a second each time.
     featureGates: { KubeletCrashLoopBackOffMax: true },
     crashLoopBackOff: { maxContainerRestartPeriod: '1s' },

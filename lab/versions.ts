@@ -28,6 +28,8 @@ export const DEBIAN_PACKAGES = [
   'kmod',
   'kubectl',
   'libseccomp2',
+  // buildah refuses to do anything without it.
+  'netavark',
   'nftables',
   'procps',
   'python3',

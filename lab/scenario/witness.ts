@@ -25,6 +25,8 @@ export interface Witness {
 export async function startWitness(address: string): Promise<Witness> {
   const reports: Report[] = []
   const socket = createSocket('udp4')
+  // A test that fails before it closes its witness must still end.
+  socket.unref()
   socket.on('message', (message, { address: from }) => {
     const [nonce = '', number = ''] = message.toString().trim().split(' ')
     reports.push({ nonce, number: Number(number), from, at: Date.now() })

@@ -44,9 +44,11 @@ export const dumpFolders = (
   exists: (path: string) => boolean,
 ): { path: string; copies: number }[] => {
   const runtime = ['/var/lib/containerd', '/var/lib/containers/storage'].find(exists)
+  // Kubelet makes the folder with its first checkpoint; it may be a disk of its own.
+  const archives = [checkpointFolder(kubeletRoot)].find(exists) ?? kubeletRoot
   return [
     { path: '/tmp', copies: 1 },
-    { path: runtime ?? dirname(checkpointFolder(kubeletRoot)), copies: 2 },
-    { path: kubeletRoot, copies: 1 },
+    { path: runtime ?? kubeletRoot, copies: 2 },
+    { path: archives, copies: 1 },
   ]
 }
