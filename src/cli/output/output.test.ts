@@ -42,14 +42,14 @@ test('status of one that moved', () => {
     'Downtime:  5.05s',
     'Total:     7.60s',
     '',
-    'STEP            STATE   TOOK    MESSAGE',
-    'Accept          done    0.10s   pod counter can move',
-    'Prepare         done    0.40s   node node-2 can take it',
-    'Checkpoint      done    1.00s   1 container checkpointed',
-    'Deliver         done    3.00s   1 checkpoint image(s) in the registry of node node-2',
-    'Commit          done    0.05s   from now on only node node-2 may run the pod',
-    'Restore         done    2.00s   runs from the checkpoint',
-    'Remove source   done    1.00s   pod counter is gone and node node-1 is clean',
+    'STEP            STATE   TOOK     MESSAGE',
+    'Accept          done    <none>   pod counter can move',
+    'Prepare         done    0.40s    node node-2 can take it',
+    'Checkpoint      done    1.00s    1 container checkpointed',
+    'Deliver         done    3.00s    1 checkpoint image(s) in the registry of node node-2',
+    'Commit          done    0.05s    from now on only node node-2 may run the pod',
+    'Restore         done    2.00s    runs from the checkpoint',
+    'Remove source   done    1.00s    pod counter is gone and node node-1 is clean',
     '',
     'CONTAINER   IMAGE       CHECKPOINT   DIGEST',
     'main        counter:1   3.0 MiB      sha256:bb',
@@ -59,7 +59,7 @@ test('status of one that moved', () => {
 test('status of one that was rolled back: the failed step, the way back, and CRIU in its own words', () => {
   assert.deepEqual(describeMigration(rolledBack(), NOW).slice(11), [
     'STEP            STATE     TOOK     MESSAGE',
-    'Accept          done      0.10s    pod counter can move',
+    'Accept          done      <none>   pod counter can move',
     'Prepare         done      0.40s    node node-2 can take it',
     'Checkpoint      failed    1.00s    CRIU cannot dump container main',
     'Deliver         skipped   <none>   <none>',
@@ -85,7 +85,7 @@ test('progress: before anybody has answered', () => {
 
 test('progress: the transfer tells bytes and rate', () => {
   assert.deepEqual(framesOf(delivering()), [
-    'done | Accept | 0.10s | node-1 to node-2, mode Image',
+    'done | Accept | node-1 to node-2, mode Image',
     'done | Prepare | 0.40s',
     'done | Checkpoint | 1.00s',
     'running | Deliver | 1.50s | 1.0 MiB of 3.0 MiB, 683 KiB/s',
@@ -98,7 +98,7 @@ test('progress: the transfer tells bytes and rate', () => {
 
 test('progress: a rollback shows what failed and leaves out what will not come', () => {
   assert.deepEqual(framesOf(rollingBack()), [
-    'done | Accept | 0.10s | node-1 to node-2, mode Image',
+    'done | Accept | node-1 to node-2, mode Image',
     'done | Prepare | 0.40s',
     'failed | Checkpoint | 1.00s | CRIU cannot dump container main',
     'running | Roll back | 1.50s',

@@ -41,7 +41,8 @@ export function stepsOf({ metadata, status }: Migration): StepView[] {
       type,
       state: state === 'waiting' && isFinished(status) ? 'skipped' : state,
       ...(since === undefined ? {} : { since }),
-      ...(since !== undefined && ended !== undefined ? { tookMs: elapsedMs(since, ended) } : {}),
+      // The API server tells a creation in whole seconds: what came first has no duration worth the name.
+      ...(since !== undefined && ended !== undefined && type !== 'Accepted' ? { tookMs: elapsedMs(since, ended) } : {}),
       ...(found?.message ? { message: found.message } : {}),
     })
     since = state === 'done' ? ended : undefined

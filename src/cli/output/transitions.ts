@@ -15,11 +15,12 @@ export interface Transition {
   message: string
 }
 
-/** @returns the conditions that have another truth or reason than before, in the order of the steps; `Failed`, the mirror, left out */
+/** @returns the conditions that have another truth or reason than before, in the order of the steps; without `Failed`, the mirror, and a summary that is still open */
 export function transitionsOf(before: Migration | undefined, after: Migration): Transition[] {
   return CONDITION_TYPES.filter((type) => type !== 'Failed').flatMap((type) => {
     const [was, is] = [condition(before?.status, type), condition(after.status, type)]
     if (!is || (was?.status === is.status && was.reason === is.reason)) return []
+    if (type === 'Succeeded' && is.status === 'Unknown') return []
     const { metadata, spec, status } = after
     return {
       time: is.lastTransitionTime,
