@@ -3,7 +3,7 @@ import { type ConditionType, condition, isFalse, isFinished, isTrue } from '../.
 import type { Migration } from '../../api/migration.ts'
 import { elapsedMs } from '../../api/timestamps.ts'
 
-export type StepState = 'done' | 'running' | 'waiting' | 'failed' | 'skipped'
+type StepState = 'done' | 'running' | 'waiting' | 'failed' | 'skipped'
 
 export interface StepView {
   title: string
