@@ -39,6 +39,7 @@ help: ## Show this help.
 .PHONY: demo
 demo: deps ## Move a counter and a redis between two real nodes on this machine. BUS=kafka: through a real broker.
 	bin/lab up
+	$(if $(filter kafka,$(BUS)),bin/lab kafka start)
 	BUS=$(BUS) bin/lab enter $(NODE) lab/demo.ts
 
 ##@ Development
@@ -77,7 +78,7 @@ ifeq ($(ENGINE),docker)
 else ifeq ($(ENGINE),buildah)
 	buildah build -t $(IMG) .
 else
-	bin/lab setup
+	$(if $(IN_LAB),,bin/lab setup)
 	$(NODE) lab/image-archive.ts build $(IMG) $(ARCHIVE)
 endif
 
@@ -121,7 +122,7 @@ deps: node_modules/.package-lock.json ## Install npm where it is missing, and th
 
 # npm writes this file last, so that an interrupted installation is done again.
 node_modules/.package-lock.json: package-lock.json
-	@command -v npm >/dev/null || { command -v apt-get >/dev/null && apt-get install -y --no-install-recommends npm; } || \
-		{ echo 'npm is missing: install Node.js with npm'; exit 1; }
+	@command -v npm >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends npm; } || \
+		{ echo 'npm is missing, and apt-get cannot install it here: install Node.js with npm'; exit 1; }
 	npm ci
 	touch $@

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { styleText } from 'node:util'
 import { enterLab, KUBECONFIG } from '../lab/places.ts'
+import { fetchKafka } from '../lab/setup/kafka-jars.ts'
 import { filesOf, LEVELS, type Level, startsOwnLab } from './levels.ts'
 import { add, type Counts, NONE, runFiles } from './run-files.ts'
 
@@ -21,9 +22,10 @@ const lab = (...args: string[]) =>
   execFileSync(process.execPath, [join(ROOT, 'lab/main.ts'), ...args], { stdio: 'inherit' })
 
 /** What component and end-to-end tests find: the lab up, its cache filled, podferry's types and rights known to it. */
-function prepareLab(): void {
-  lab('setup')
+async function prepareLab(): Promise<void> {
   lab('up')
+  // Within the lab's network there is no way to fetch anything.
+  await fetchKafka()
   for (const folder of ['crd', 'rbac']) {
     if (folder === 'rbac') lab('kubectl', 'apply', '--server-side', '-f', join(ROOT, 'config/manager/namespace.yaml'))
     lab(
@@ -82,7 +84,7 @@ async function main(words: string[]): Promise<Counts> {
   try {
     for (const level of levels) {
       // Unit tests first: they tell within a minute.
-      if (level !== 'unit') prepareLab()
+      if (level !== 'unit') await prepareLab()
       total = add(total, await runLevel(level))
     }
   } finally {
@@ -92,5 +94,11 @@ async function main(words: string[]): Promise<Counts> {
   return total
 }
 
-const { passed, failed } = await main(process.argv.slice(2))
-process.exitCode = failed > 0 || passed === 0 ? 1 : 0
+try {
+  const { passed, failed } = await main(process.argv.slice(2))
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0
+} catch (error) {
+  // What the lab had to say stands above already.
+  console.error(`the tests did not run to their end: ${(error as Error).message}`)
+  process.exitCode = 1
+}
