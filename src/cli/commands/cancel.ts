@@ -48,7 +48,7 @@ export async function cancel(name: string, flags: ConnectionFlags, io: Io, open 
 const MAX_ATTEMPTS = 5
 
 /** @returns why this Migration can't be cancelled any more, or undefined when it can */
-export function refusalOf({ metadata, status }: Migration): string | undefined {
+function refusalOf({ metadata, status }: Migration): string | undefined {
   const what = `${metadata.namespace}/${metadata.name}`
   if (isFinished(status)) {
     const end =
