@@ -32,10 +32,14 @@ const FLAGS: readonly [flags: string, description: string][] = [
   ['--request-timeout <duration>', 'time after which a single request is given up (default: 30s)'],
 ]
 
-/** Adds kubectl's flags to a command. */
-export function withConnectionFlags(command: Command): Command {
+/**
+ * Adds kubectl's flags to a command.
+ *
+ * @param hidden they are taken but not shown: on the program itself, for those who write them before the command, as in `-n web list`
+ */
+export function withConnectionFlags(command: Command, hidden = false): Command {
   for (const [flags, description] of FLAGS) {
-    command.addOption(new Option(flags, description).helpGroup('Connection:'))
+    command.addOption(new Option(flags, description).helpGroup('Connection:').hideHelp(hidden))
   }
   return command
 }

@@ -5,6 +5,7 @@ import { list, listCommand } from './commands/list.ts'
 import { migrate, migrateCommand } from './commands/migrate.ts'
 import { status, statusCommand } from './commands/status.ts'
 import { version, versionCommand } from './commands/version.ts'
+import { withConnectionFlags } from './connection-options.ts'
 import type { ExitCode } from './exit-codes.ts'
 import type { Io } from './io.ts'
 import { ROLES } from './roles.ts'
@@ -26,6 +27,7 @@ export function createProgram(io: Io, onEnd: (exitCode: ExitCode) => void): Comm
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     .addHelpText('after', AFTERWORD)
     .exitOverride()
+  withConnectionFlags(program, true)
   const commands = [
     migrateCommand(async (flags, pod) => onEnd(await migrate(pod, flags, io))),
     statusCommand(async (flags, name) => onEnd(await status(name, flags, io))),

@@ -1,6 +1,6 @@
 /** The kubelet's checkpoint archives on this node. The kubelet never deletes them; whoever asked for them must. */
 import { readdir, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import type { SourceEntry } from './entry.ts'
 
 /** From the root of the node's file system; the kubelet's --root-dir decides. */

@@ -16,7 +16,7 @@ export function cancelCommand(run: (flags: ConnectionFlags, name: string) => Pro
     .summary('roll a Migration back; possible until its commit')
     .description('Asks for a rollback: the pod runs on where it is. Possible until the commit.')
     .argument('<name>', 'name of the Migration')
-  return withConnectionFlags(command).action((name: string, flags: ConnectionFlags) => run(flags, name))
+  return withConnectionFlags(command).action((name: string, _own, all: Command) => run(all.optsWithGlobals(), name))
 }
 
 /** @throws PodferryError `NotCancellable` with the sentence that says why */

@@ -257,6 +257,8 @@ test('errors are one message and an exit code', async () => {
     server.seed(MIGRATIONS, created())
     for (const [args, exitCode, words] of [
       [['status', NAME, '--kubeconfig', kubeconfig], 0, /^$/],
+      [['--kubeconfig', kubeconfig, '-n', 'default', 'status', NAME], 0, /^$/],
+      [['-n', 'elsewhere', 'list', '--kubeconfig', kubeconfig], 0, /^No Migrations found in elsewhere namespace\.\n$/],
       [['status', 'nobody', '--kubeconfig', kubeconfig], 1, /^error: GET .*nobody.*\n$/],
       [
         ['status', NAME, '--kubeconfig', kubeconfig, '--context', 'no'],

@@ -21,7 +21,7 @@ export function listCommand(run: (flags: ListFlags) => Promise<void>): Command {
     .description('Lists Migrations, oldest first.')
     .option('-A, --all-namespaces', 'of all namespaces')
     .addOption(new Option('-o, --output <format>', 'json, yaml, name or wide').choices(OUTPUTS))
-  return withConnectionFlags(command).action((flags: ListFlags) => run(flags))
+  return withConnectionFlags(command).action((_own, all: Command) => run(all.optsWithGlobals()))
 }
 
 /** @throws PodferryError */

@@ -45,7 +45,7 @@ export function migrateCommand(run: (flags: MigrateFlags, target: string) => Pro
         OUTPUTS,
       ),
     )
-  return withConnectionFlags(command).action((target: string, flags: MigrateFlags) => run(flags, target))
+  return withConnectionFlags(command).action((target: string, _own, all: Command) => run(all.optsWithGlobals(), target))
 }
 
 /** @throws UsageError, PodferryError */

@@ -18,7 +18,7 @@ export function statusCommand(run: (flags: StatusFlags, name: string) => Promise
     .description('Shows one Migration: where from and to, each step, the downtime and, if it failed, why.')
     .argument('<name>', 'name of the Migration')
     .addOption(new Option('-o, --output <format>', 'json, yaml, name or wide').choices(OUTPUTS))
-  return withConnectionFlags(command).action((name: string, flags: StatusFlags) => run(flags, name))
+  return withConnectionFlags(command).action((name: string, _own, all: Command) => run(all.optsWithGlobals(), name))
 }
 
 /** @throws PodferryError */

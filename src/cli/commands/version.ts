@@ -27,7 +27,7 @@ export function versionCommand(run: (flags: VersionFlags) => Promise<void>): Com
     .description('Shows the version of this program and the image of the controller, if the cluster can be reached.')
     .option('--client', 'of this program only')
     .addOption(new Option('-o, --output <format>', 'json or yaml').choices(['json', 'yaml']))
-  return withConnectionFlags(command).action((flags: VersionFlags) => run(flags))
+  return withConnectionFlags(command).action((_own, all: Command) => run(all.optsWithGlobals()))
 }
 
 /** @throws UsageError; a cluster that does not answer is told, not thrown */
