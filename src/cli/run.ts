@@ -25,6 +25,14 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
   }
 }
 
+/** What the API server answers for a kind that it does not know, without and with other kinds of the group. */
+const NO_SUCH_KIND = /404 page not found|could not find the requested resource/
+
+const hints = ({ reason, message }: PodferryError): string[] =>
+  reason === 'NotFound' && NO_SUCH_KIND.test(message)
+    ? ['podferry is not installed in this cluster: make deploy IMG=… (see README.md)']
+    : []
+
 function tell(error: unknown, io: Io): ExitCode {
   // Commander has said it already; help that was asked for is no mistake.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage
@@ -33,7 +41,7 @@ function tell(error: unknown, io: Io): ExitCode {
     return EXIT.usage
   }
   if (error instanceof PodferryError) {
-    say(io.stderr, [`error: ${error.message}`, ...error.criuLog.map((line) => `CRIU: ${line}`)])
+    say(io.stderr, [`error: ${error.message}`, ...hints(error), ...error.criuLog.map((line) => `CRIU: ${line}`)])
     return EXIT.failed
   }
   const told = error instanceof Error ? (error.stack ?? error.message) : String(error)

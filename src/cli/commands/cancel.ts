@@ -1,5 +1,4 @@
 /** `podferry cancel NAME`: asks the controller to roll a Migration back; it decides, as the commit may come first. */
-import { userInfo } from 'node:os'
 import { Command } from 'commander'
 import { condition, isFinished, truth } from '../../api/conditions.ts'
 import type { Migration } from '../../api/migration.ts'
@@ -28,7 +27,7 @@ export async function cancel(name: string, flags: ConnectionFlags, io: Io, open 
       const refusal = refusalOf(migration)
       if (refusal !== undefined) throw new PodferryError({ reason: 'NotCancellable', message: refusal })
       const { resourceVersion } = migration.metadata
-      const metadata = { resourceVersion, annotations: { [CANCEL_ANNOTATION]: userInfo().username } }
+      const metadata = { resourceVersion, annotations: { [CANCEL_ANNOTATION]: process.env.USER || 'the CLI' } }
       try {
         await client.patch(MIGRATIONS, namespace, name, { type: 'merge', body: { metadata } }, { timeoutMs })
         break

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
@@ -242,18 +245,39 @@ test('version tells the controller, or why it cannot', async () => {
   assert.match(io.err(), /^Controller: {2}unknown: .*podferry-controller/)
 })
 
-test('errors are one message and an exit code', async () => {
+/** Writes a kubeconfig for the API server at `url`. */
+async function withKubeconfig(url: string, use: (kubeconfig: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'podferry-cli-'))
   try {
-    const kubeconfig = join(folder, 'config')
-    const cluster = { server: server.url, 'insecure-skip-tls-verify': true }
     const content = {
       'current-context': 'fake',
       contexts: [{ name: 'fake', context: { cluster: 'fake', user: 'me' } }],
-      clusters: [{ name: 'fake', cluster }],
+      clusters: [{ name: 'fake', cluster: { server: url, 'insecure-skip-tls-verify': true } }],
       users: [{ name: 'me', user: { token: 'secret' } }],
     }
-    await writeFile(kubeconfig, JSON.stringify(content))
+    await writeFile(join(folder, 'config'), JSON.stringify(content))
+    await use(join(folder, 'config'))
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+test('a cluster without podferry: the remedy', async () => {
+  // Word for word what a real API server says of a group that it does not know.
+  const bare = http.createServer((_request, response) => response.writeHead(404).end('404 page not found\n'))
+  await once(bare.listen(0, '127.0.0.1'), 'listening')
+  const { port } = bare.address() as AddressInfo
+  await withKubeconfig(`http://127.0.0.1:${port}`, async (kubeconfig) => {
+    const io = captureIo()
+    assert.equal(await run(['list', '--kubeconfig', kubeconfig], io), 1)
+    assert.match(io.err(), /^error: GET .*\npodferry is not installed in this cluster: make deploy/)
+  })
+  bare.closeAllConnections()
+  bare.close()
+})
+
+test('errors are one message and an exit code', () =>
+  withKubeconfig(server.url, async (kubeconfig) => {
     server.seed(MIGRATIONS, created())
     for (const [args, exitCode, words] of [
       [['status', NAME, '--kubeconfig', kubeconfig], 0, /^$/],
@@ -276,7 +300,4 @@ test('errors are one message and an exit code', async () => {
       assert.equal(await run(args, io), exitCode, args.join(' '))
       assert.match(io.err(), words)
     }
-  } finally {
-    await rm(folder, { recursive: true })
-  }
-})
+  }))

@@ -61,6 +61,7 @@ const SOURCE_LOST = ['PodGone', 'PodTerminating', 'PodReplaced']
 
 function sourceState({ metadata, spec, status }: Migration): string {
   const pod = `pod ${metadata.namespace ?? 'default'}/${spec.podName}`
+  if (status?.failure?.reason === 'PodNotFound') return 'there is none'
   if (isFalse(status, 'Accepted')) return `${pod} was not touched`
   if (SOURCE_LOST.includes(status?.failure?.reason ?? '')) return `${pod} was removed by somebody else`
   const node = status?.source?.node
