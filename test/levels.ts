@@ -13,7 +13,7 @@ export async function filesOf(level: Level, root: string): Promise<string[]> {
   return files.sort()
 }
 
-export function levelOf(file: string): Level {
+function levelOf(file: string): Level {
   if (file.endsWith('.component.test.ts')) return 'component'
   return file.endsWith('.e2e.test.ts') ? 'e2e' : 'unit'
 }

@@ -5,7 +5,7 @@ import { MIGRATIONS } from '../../src/api/resources.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
 
 /** In the order in which a migration passes them. */
-export const STAGES = [
+const STAGES = [
   'Created',
   'Accepted',
   'DestinationReady',

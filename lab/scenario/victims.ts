@@ -26,18 +26,18 @@ export async function pidsOn(name: NodeName, victim: Victim): Promise<string[]> 
 }
 
 /**
- * Kills every process of a role on a node with SIGKILL.
+ * Sends a signal to every process of a role on a node: KILL ends it, STOP makes it deaf until CONT.
  *
- * @returns how many were killed
+ * @returns how many got it
  */
-export async function kill(name: NodeName, victim: Victim): Promise<number> {
+export async function signal(name: NodeName, victim: Victim, which: 'KILL' | 'STOP' | 'CONT'): Promise<number> {
   const pids = await pidsOn(name, victim)
-  if (pids.length > 0) await node(name).exec(['sh', '-c', 'kill -KILL "$@" 2>/dev/null; true', 'sh', ...pids])
+  if (pids.length > 0) await node(name).exec(['sh', '-c', 'kill "$@" 2>/dev/null; true', 'sh', `-${which}`, ...pids])
   return pids.length
 }
 
 /** Kills the role wherever it runs. */
 export async function killEverywhere(victim: Victim): Promise<number> {
-  const counts = await Promise.all(NODES.map((name) => kill(name, victim)))
+  const counts = await Promise.all(NODES.map((name) => signal(name, victim, 'KILL')))
   return counts.reduce((sum, count) => sum + count, 0)
 }

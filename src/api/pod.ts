@@ -62,7 +62,7 @@ interface ContainerState {
   terminated?: { exitCode: number; reason?: string; message?: string }
 }
 
-export interface ContainerStatus {
+interface ContainerStatus {
   name: string
   image: string
   imageID: string

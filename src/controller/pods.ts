@@ -22,7 +22,7 @@ export interface NewPod {
 }
 
 /** The name that the first pod of a chain of moves had. */
-export const originName = (pod: Pod): string => pod.metadata.annotations?.[ORIGIN_NAME_ANNOTATION] ?? pod.metadata.name
+const originName = (pod: Pod): string => pod.metadata.annotations?.[ORIGIN_NAME_ANNOTATION] ?? pod.metadata.name
 
 const suffixed = (name: string, suffix: string) =>
   `${name.slice(0, MAX_LABEL - suffix.length - 1).replace(/[-.]+$/, '')}-${suffix}`
@@ -34,7 +34,7 @@ export const destinationPodName = (migration: Migration, source: Pod): string =>
 export const pullPodName = (migration: Migration): string => `podferry-pull-${migration.metadata.uid}`
 
 /** The images that people once wrote, through any number of moves. */
-export function originalImages(pod: Pod): Record<string, string> {
+function originalImages(pod: Pod): Record<string, string> {
   const images = Object.fromEntries(pod.spec.containers.map((container) => [container.name, container.image]))
   return { ...images, ...recordedImages(pod.metadata.annotations?.[ORIGINAL_IMAGES_ANNOTATION]) }
 }

@@ -5,7 +5,7 @@ import type { Finding } from './checks/check.ts'
 import type { NewPod } from './pods.ts'
 import type { Snapshot } from './snapshot.ts'
 
-export type PodRole = 'source' | 'destination' | 'pull'
+type PodRole = 'source' | 'destination' | 'pull'
 
 export type Command =
   | { do: 'addFinalizer' }

@@ -27,7 +27,7 @@ interface ListOptions extends Selection, CallOptions {
 }
 
 /** One page of a list. Its items carry `apiVersion` and `kind`, which the API server leaves out. */
-export interface KubeList<T extends KubeObject> {
+interface KubeList<T extends KubeObject> {
   items: T[]
   resourceVersion: string
   continue?: string
@@ -53,7 +53,7 @@ export type JsonPatchOperation =
   | { op: 'remove'; path: string }
 
 /** `apply` is server-side apply; `force` takes fields over from other managers. */
-export type Patch =
+type Patch =
   | { type: 'json'; operations: readonly JsonPatchOperation[] }
   | { type: 'merge' | 'strategic'; body: object }
   | { type: 'apply'; body: object; force?: boolean }

@@ -6,7 +6,7 @@ import { PodferryError } from '../errors.ts'
 import { type Clock, systemClock } from './clock.ts'
 
 /** What one request needs to be let in. */
-export interface Credentials {
+interface Credentials {
   agent: http.Agent
   headers: Record<string, string>
 }

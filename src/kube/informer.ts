@@ -8,7 +8,7 @@ import type { KubeObject, Resource } from './resource.ts'
 import type { WatchEvent } from './watch.ts'
 
 /** Called synchronously, one change after the other; they should only enqueue keys. */
-export interface InformerHandler<T> {
+interface InformerHandler<T> {
   add?(object: T): void
   update?(object: T, previous: T): void
   delete?(object: T): void

@@ -10,7 +10,7 @@ import type { Migration, MigrationStatus } from '../../api/migration.ts'
 import { CANCEL_ANNOTATION } from '../../api/names.ts'
 import type { Pod } from '../../api/pod.ts'
 import { plan } from '../plan.ts'
-import { destinationPodName, type NewPod, pullPodName } from '../pods.ts'
+import { type NewPod, pullPodName } from '../pods.ts'
 import type { Snapshot } from '../snapshot.ts'
 import type { Command } from '../step.ts'
 import { aMigration, aPod, aSnapshot, START } from './builders.ts'
@@ -272,6 +272,3 @@ export class Model {
     }
   }
 }
-
-/** The name the model's destination pod must have. */
-export const expectedName = (): string => destinationPodName(aMigration(), aPod())

@@ -21,7 +21,7 @@ const has = (labels: Record<string, string>, wanted: Readonly<Record<string, str
 const isID = (name: string) => name.startsWith('sha256:')
 
 /** The config's digest of an image, derived from its manifest's. */
-export const idOf = (digest: string): string => `${digest}-config`
+const idOf = (digest: string): string => `${digest}-config`
 
 export function createFakeRuntime(): FakeRuntime {
   const names = new Map<string, string>()

@@ -16,8 +16,8 @@ import type { SourceDependencies } from '../dependencies.ts'
 import type { SourceEntry } from '../entry.ts'
 import { createSourceHandler, type SourceHandler } from '../handler.ts'
 
-export const UID = 'aaaaaaaa-0000-4000-8000-000000000000'
-export const POD_UID = 'bbbbbbbb-0000-4000-8000-000000000000'
+const UID = 'aaaaaaaa-0000-4000-8000-000000000000'
+const POD_UID = 'bbbbbbbb-0000-4000-8000-000000000000'
 const NOW = '2026-01-01T00:00:00.000Z'
 const CGROUP: PodCgroup = { version: 1, path: `/kubepods/pod${POD_UID}`, memoryPath: `/kubepods/pod${POD_UID}` }
 
@@ -283,6 +283,6 @@ export class World {
 class Killed extends Error {}
 
 /** Lets everything that needs no further event come to rest; the release deletes real files. */
-export async function settle(): Promise<void> {
+async function settle(): Promise<void> {
   for (let turn = 0; turn < 12; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
