@@ -1,13 +1,14 @@
 /** One command at a time changes a lab or the cache. */
+import { createHash } from 'node:crypto'
 import { connect, createServer, type Server } from 'node:net'
 import { LabError } from './lab-error.ts'
-import { LAB_NAME } from './places.ts'
+import { CACHE, LAB_NAME } from './places.ts'
 
 /** Abstract sockets: atomic, and the kernel frees them however their holder ends. */
 const LOCKS = {
   lab: `\0${LAB_NAME}`,
-  // All labs of the machine fill one cache.
-  cache: '\0podferry-lab-cache',
+  // Labs that share a cache fill it one after the other.
+  cache: `\0podferry-lab-cache-${createHash('sha256').update(CACHE).digest('hex').slice(0, 16)}`,
 } as const
 
 /**
