@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { glob, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+const ROOT = join(import.meta.dirname, '../..')
+/** Where the reasons of conditions and of status.failure are born. */
+const BIRTHPLACES = [
+  'src/controller/checks/*.ts',
+  'src/controller/steps/*.ts',
+  'src/agent/{criu-log,kubelet,kubelet-errors}.ts',
+  'src/agent/source/{checkpoint,disk,preconditions,report,unwind}.ts',
+  'src/agent/destination/{observe,prepare}.ts',
+]
+/** As a field, as the first argument of a helper, as the last one, as a cell of a table. */
+const FORMS = [
+  /reason: (?:\w+ \? )?'([A-Z]\w+)'/g,
+  /reason: [^,]*(?:\?\?|:) '([A-Z]\w+)'/g,
+  /\b(?:fail|no|refuse)\('([A-Z]\w+)'/g,
+  /giveUp\([^)]*'([A-Z]\w+)',?\s*\)/g,
+  /^ +'([A-Z][a-z]\w*)',$/gm,
+  /[/)], '([A-Z][a-z]\w*)', ['"]/g,
+]
+/** Successes and states on the way, which ask for nothing. */
+const PEACEFUL = ['PreflightPassed', 'InProgress', 'Fenced', 'Ready', 'CheckpointDelivered', 'SourcePodDeleted']
+/** What a pod of ours waits for, in the words of kubelet. */
+const KUBELETS = /^(Err|.*(BackOff|Error)$|InvalidImageName)/
+
+async function reasonsInCode(): Promise<Set<string>> {
+  const reasons = new Set<string>()
+  for await (const file of glob(BIRTHPLACES, { cwd: ROOT, exclude: (name) => name.endsWith('.test.ts') })) {
+    const text = await readFile(join(ROOT, file), 'utf8')
+    for (const form of FORMS) for (const [, reason = ''] of text.matchAll(form)) reasons.add(reason)
+  }
+  return new Set([...reasons].filter((reason) => !PEACEFUL.includes(reason) && !KUBELETS.test(reason)))
+}
+
+test('docs/reasons.md has every reason of the code and no other', async () => {
+  const text = await readFile(join(ROOT, 'docs/reasons.md'), 'utf8')
+  const words = (line: string) => [...line.matchAll(/`(\w+)`/g)].map(([, word = '']) => word)
+  const rows = text.split('\n').filter((line) => line.startsWith('| `') && !line.startsWith('| `Succeeded'))
+  const told = rows.flatMap((row) => words(row.split('|')[1] ?? ''))
+  const known = await reasonsInCode()
+  assert.ok(known.size > 70, `only ${known.size} reasons found: do the patterns still fit the code?`)
+  assert.deepEqual({ missing: [...known].filter((reason) => !words(text).includes(reason)) }, { missing: [] })
+  assert.deepEqual({ invented: told.filter((reason) => !known.has(reason)) }, { invented: [] })
+})
