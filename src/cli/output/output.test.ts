@@ -6,6 +6,7 @@ import { describeMigration } from './description.ts'
 import { endingOf } from './ending.ts'
 import { migrationTable } from './migration-table.ts'
 import { frame, observe } from './progress.ts'
+import { stepsOf } from './steps.ts'
 import { formatTransition, transitionsOf } from './transitions.ts'
 
 const NOW = new Date(at(10_000))
@@ -94,6 +95,13 @@ test('progress: the transfer tells bytes and rate', () => {
     'waiting | Remove source',
   ])
   assert.equal(framesOf(committed())[3], 'done | Deliver | 3.00s | 3.0 MiB, 1.0 MiB/s')
+})
+
+test('a wait for a controller is told, the fraction of a second before a step is not', () => {
+  const waited = delivering()
+  waited.metadata.creationTimestamp = at(-17_000)
+  const accept = (migration: Migration) => stepsOf(migration)[0]?.tookMs
+  assert.deepEqual([accept(delivering()), accept(waited)], [undefined, 17_100])
 })
 
 test('progress: a rollback shows what failed and leaves out what will not come', () => {

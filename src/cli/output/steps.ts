@@ -41,13 +41,21 @@ export function stepsOf({ metadata, status }: Migration): StepView[] {
       type,
       state: state === 'waiting' && isFinished(status) ? 'skipped' : state,
       ...(since === undefined ? {} : { since }),
-      // The API server tells a creation in whole seconds: what came first has no duration worth the name.
-      ...(since !== undefined && ended !== undefined && type !== 'Accepted' ? { tookMs: elapsedMs(since, ended) } : {}),
+      ...tookOf(type, since, ended),
       ...(found?.message ? { message: found.message } : {}),
     })
     since = state === 'done' ? ended : undefined
   }
   return rollingBack(status) ? [...settled(views), rollbackStep(status)] : views
+}
+
+/** The API server tells a creation in whole seconds: only a wait for a controller, which is longer, is worth telling. */
+const WORTH_TELLING_MS = 2_000
+
+function tookOf(type: ConditionType, since: string | undefined, ended: string | undefined): { tookMs?: number } {
+  if (since === undefined || ended === undefined) return {}
+  const tookMs = elapsedMs(since, ended)
+  return type === 'Accepted' && tookMs < WORTH_TELLING_MS ? {} : { tookMs }
 }
 
 function stateOf(truth: 'True' | 'False' | 'Unknown' | undefined, active: boolean): StepState {
