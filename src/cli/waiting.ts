@@ -1,5 +1,5 @@
 /** Waiting for the end of a Migration, with a display for whoever looks on. */
-import { isFinished, phaseOf } from '../api/conditions.ts'
+import { isFinished, phaseOf, truth } from '../api/conditions.ts'
 import type { Migration } from '../api/migration.ts'
 import type { Session } from './connection-options.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
@@ -65,7 +65,8 @@ function tellUnfinished(
 ): ExitCode {
   const { namespace = 'default', name } = migration.metadata
   const target = `-n ${namespace} ${name}`
-  const next = [`next: ${io.program} status ${target}`, `  or: ${io.program} cancel ${target}`]
+  const decided = truth(migration.status, 'Committed') !== 'Unknown'
+  const next = [`next: ${io.program} status ${target}`, ...(decided ? [] : [`  or: ${io.program} cancel ${target}`])]
   if (why.interrupted) {
     say(io.stderr, [`interrupted: the migration ${namespace}/${name} goes on (${phaseOf(migration.status)})`, ...next])
     return EXIT.interrupted

@@ -156,13 +156,24 @@ test('Ctrl-C ends the waiting, not the migration, and says so', async () => {
   const io = captureIo()
   const waiting = migrate('pod/counter', WAIT, io, open)
   await play([delivering()])
+  while (!io.err().includes('Checkpointed=True')) await sleep(5)
   io.interrupt()
   assert.equal(await waiting, 130)
   assert.match(
     io.err(),
-    /interrupted: the migration default\/counter-x7k2p goes on \(Delivering\)\nnext: podferry status/,
+    /interrupted: the migration default\/counter-x7k2p goes on \(Delivering\)\nnext: podferry status.*\n {2}or: podferry cancel/,
   )
   assert.equal(server.objects(MIGRATIONS).length, 1)
+})
+
+test('Ctrl-C after the commit does not offer to cancel', async () => {
+  const io = captureIo()
+  const waiting = migrate('pod/counter', WAIT, io, open)
+  await play([committed()])
+  while (!io.err().includes('Committed=True')) await sleep(5)
+  io.interrupt()
+  assert.equal(await waiting, 130)
+  assert.doesNotMatch(io.err(), /cancel/)
 })
 
 test('a Migration that is deleted meanwhile is a failure', async () => {

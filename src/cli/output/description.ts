@@ -37,8 +37,14 @@ const stepRow = ({ title, state, tookMs, message }: StepView) => [
   title,
   state,
   tookMs === undefined ? undefined : formatDuration(tookMs),
-  message,
+  state === 'skipped' ? undefined : cut(message),
 ]
+
+const MESSAGE_LENGTH = 100
+
+/** The whole of a failure stands below the table, once. */
+const cut = (message = '') =>
+  message.length > MESSAGE_LENGTH ? `${message.slice(0, MESSAGE_LENGTH - 1).trimEnd()}…` : message
 
 function containers({ status }: Migration): string[] {
   const rows = (status?.containers ?? []).map(({ name, image, archiveBytes, digest }) => [

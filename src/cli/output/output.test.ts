@@ -64,7 +64,7 @@ test('status of one that was rolled back: the failed step, the way back, and CRI
     'Prepare         done      0.40s    node node-2 can take it',
     'Checkpoint      failed    1.00s    CRIU cannot dump container main',
     'Deliver         skipped   <none>   <none>',
-    'Commit          skipped   <none>   CRIU cannot dump container main',
+    'Commit          skipped   <none>   <none>',
     'Restore         skipped   <none>   <none>',
     'Remove source   skipped   <none>   <none>',
     'Roll back       done      0.20s    pod counter runs on at node-1: DumpFailed: CRIU cannot dump container main',
@@ -72,6 +72,19 @@ test('status of one that was rolled back: the failed step, the way back, and CRI
     'Failure: DumpFailed: CRIU cannot dump container main',
     '  CRIU: Error (criu/files-ext.c:98): Can not dump file 3 of that type [20600] (chr 1:11 /dev/kmsg)',
   ])
+})
+
+test('status: a long message is told once, as the failure', () => {
+  const words = `kubelet: ${'criu failed; '.repeat(20)}`
+  const long = rolledBack()
+  for (const condition of long.status?.conditions ?? []) condition.message = words
+  if (long.status) long.status.failure = { reason: 'DumpFailed', message: words }
+  const lines = describeMigration(long, NOW)
+  assert.equal(lines.filter((line) => line.includes(words)).length, 1)
+  assert.equal(
+    lines.find((line) => line.startsWith('Checkpoint '))?.length,
+    'Checkpoint      failed    1.00s    '.length + 100,
+  )
 })
 
 const framesOf = (migration: Migration) =>
