@@ -1,5 +1,6 @@
 /** The three levels of tests and which files belong to each. */
 import { glob } from 'node:fs/promises'
+import { CONTROL_PLANE, type MachineName } from '../lab/places.ts'
 
 export const LEVELS = ['unit', 'component', 'e2e'] as const
 export type Level = (typeof LEVELS)[number]
@@ -18,5 +19,10 @@ function levelOf(file: string): Level {
   return file.endsWith('.e2e.test.ts') ? 'e2e' : 'unit'
 }
 
-/** The lab's own tests boot another lab: they must not run within the first one's network. */
-export const startsOwnLab = (file: string): boolean => file.startsWith('lab/')
+/** @returns the machine of the lab in whose network a file's tests run; undefined: in the caller's own */
+export function networkOf(file: string): MachineName | undefined {
+  // Unit tests need no network; the lab's own tests boot another lab, which can't be done from within the first one's.
+  if (levelOf(file) === 'unit' || file.startsWith('lab/')) return undefined
+  // A destination agent speaks to the registry on its node's loopback.
+  return file.startsWith('src/agent/destination/') ? 'node-2' : CONTROL_PLANE
+}

@@ -6,9 +6,9 @@ import { execFileSync, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { styleText } from 'node:util'
-import { enterLab, KUBECONFIG } from '../lab/places.ts'
+import { KUBECONFIG, type MachineName, netnsPath } from '../lab/places.ts'
 import { fetchKafka } from '../lab/setup/kafka-jars.ts'
-import { filesOf, LEVELS, type Level, startsOwnLab } from './levels.ts'
+import { filesOf, LEVELS, type Level, networkOf } from './levels.ts'
 import { add, type Counts, NONE, runFiles } from './run-files.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -41,11 +41,12 @@ async function prepareLab(): Promise<void> {
 }
 
 /** A process can't enter another network by itself: a second one of this program runs the files and sends the counts. */
-function runInLab(level: Level, files: string[]): Promise<Counts> {
-  const [command = '', ...args] = enterLab([process.execPath, import.meta.filename, '--here', level, ...files])
+function runIn(machine: MachineName, level: Level, files: string[]): Promise<Counts> {
+  const program = [process.execPath, import.meta.filename, '--here', level, ...files]
+  const args = [`--net=${netnsPath(machine)}`, '--', ...program]
   const env = { ...process.env, PODFERRY_TEST_KUBECONFIG: KUBECONFIG }
   return new Promise((done, reject) => {
-    const child = spawn(command, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env })
+    const child = spawn('nsenter', args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env })
     let counts: Counts | undefined
     child.on('message', (message) => {
       counts = message as Counts
@@ -59,10 +60,10 @@ async function runLevel(level: Level): Promise<Counts> {
   const started = Date.now()
   const files = await filesOf(level, ROOT)
   console.log(styleText('bold', `\n${level}: ${files.length} files`))
-  const here = level === 'unit' ? files : files.filter(startsOwnLab)
-  const inside = files.filter((file) => !here.includes(file))
-  let counts = await runFiles(level, here)
-  if (inside.length > 0) counts = add(counts, await runInLab(level, inside))
+  let counts = NONE
+  for (const [machine, group] of Map.groupBy(files, networkOf)) {
+    counts = add(counts, await (machine === undefined ? runFiles(level, group) : runIn(machine, level, group)))
+  }
   const seconds = ((Date.now() - started) / 1000).toFixed(1)
   console.log(`${level}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped in ${seconds} s`)
   return counts
