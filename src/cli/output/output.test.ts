@@ -107,6 +107,9 @@ test('progress: the transfer tells bytes and rate', () => {
     'waiting | Restore',
     'waiting | Remove source',
   ])
+  const untold = delivering()
+  delete untold.status?.transfer
+  assert.equal(framesOf(untold)[3], 'running | Deliver | 1.50s | 3.0 MiB')
   assert.equal(framesOf(committed())[3], 'done | Deliver | 3.00s | 3.0 MiB, 1.0 MiB/s')
 })
 

@@ -59,6 +59,8 @@ function transferOf({ status }: Migration, step: StepView, elapsedMs: number): s
   const sent = step.state === 'done' ? total : (status?.transfer?.sentBytes ?? 0)
   if (step.state === 'waiting' || total === 0) return ''
   const rate = formatRate(sent, elapsedMs)
-  const amount = step.state === 'done' ? formatBytes(total) : `${formatBytes(sent)} of ${formatBytes(total)}`
+  // The agent tells how far it is every few seconds only.
+  const amount =
+    sent === 0 || step.state === 'done' ? formatBytes(total) : `${formatBytes(sent)} of ${formatBytes(total)}`
   return rate === undefined ? amount : `${amount}, ${rate}`
 }
