@@ -69,7 +69,7 @@ test('each Migration goes to the sides it concerns, again when its pod changes, 
   try {
     const all = ['destination comes', 'destination forgets uid-gone', 'source forgets uid-gone', 'source leaves']
     await eventually('all are handled', async () => all.every((line) => told.includes(line)), 5_000, 10)
-    assert.equal(loop.isReady(), true)
+    await eventually('both informers know everything', async () => loop.isReady(), 5_000, 10)
     assert.ok(!told.some((line) => line.includes('elsewhere')))
 
     told.length = 0

@@ -107,7 +107,9 @@ async function worldAt(stage: keyof typeof stages): Promise<World> {
 /** Everybody does their part until the Migration is clean. */
 async function finish(world: World): Promise<void> {
   await writeFile(join(world.hostRoot, 'checkpoint.tar'), 'x')
-  for (let round = 0; round < 40 && world.status.source?.cleanedAt === undefined; round++) {
+  for (let round = 0; round < 400 && world.status.source?.cleanedAt === undefined; round++) {
+    // Dump and release touch real files, which take their time on a busy machine.
+    if (round > 20) await new Promise((resolve) => setTimeout(resolve, 5))
     await world.look()
     for (const name of ['destinationReady', 'hookClaims', 'dumpEndsWell', 'delivered'] as const)
       await events[name](world)

@@ -22,6 +22,7 @@ import { updateStatus } from '../../../kube/status.ts'
 import { startFakeApiServer } from '../../../kube/testing/fake-api-server.ts'
 import { RegistryClient } from '../../../oci/registry-client.ts'
 import { REGISTRY_URL } from '../../../oci/repository.ts'
+import { install } from '../../install/install.ts'
 import { sendArchive } from '../../peer/client.ts'
 import { fixedIdentity } from '../../peer/identity.ts'
 import { startPeerServer } from '../../peer/server.ts'
@@ -82,6 +83,8 @@ export async function openLab() {
   const [sourceRoot, hostRoot] = (await Promise.all(
     ([SOURCE, DESTINATION] as const).map(async (node) => `/proc/${await runningInit(node)}/root`),
   )) as [string, string]
+  // CRIU's settings must be the same for dump and restore; where an agent runs, it has put them there already.
+  for (const root of [sourceRoot, hostRoot]) await install(root)
   const { registry, close: closeRegistry } = await openRegistry(hostRoot)
   const api = await startFakeApiServer()
   const client = split(createClient({ connection: api.connection(), role: 'test' }), real)
