@@ -120,9 +120,10 @@ build-installer: manifests ## Write all manifests with the image IMG into dist/i
 .PHONY: deps
 deps: node_modules/.package-lock.json ## Install npm where it is missing, and the packages of the lockfile.
 
-# npm writes this file last, so that an interrupted installation is done again.
+# npm writes this file last, so that an interrupted installation is done again. It takes the lockfile's versions and leaves the lockfile
+# alone. Not `npm ci`: that fails where a registry lacks optional packages of other platforms, which the lockfile then lacks too.
 node_modules/.package-lock.json: package-lock.json
 	@command -v npm >/dev/null || { apt-get update -q && apt-get install -yq --no-install-recommends npm; } || \
 		{ echo 'npm is missing, and apt-get cannot install it here: install Node.js with npm'; exit 1; }
-	npm ci
+	npm install --no-save
 	touch $@
