@@ -31,6 +31,8 @@ export async function labUp(): Promise<void> {
     waitFor('the API server', 60, () => kubectl(['get', '--raw=/readyz'])),
   ])
   await kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(await clusterObjects()) })
+  // Without it the first pods would be refused.
+  await waitFor('the default service account', 60, () => kubectl(['get', 'serviceaccount', 'default', '-o', 'name']))
   await waitFor('the nodes', 60, () =>
     kubectl(['wait', '--for=condition=Ready', ...NODES.map((node) => `node/${node}`), '--timeout=60s']),
   )
