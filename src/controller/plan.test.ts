@@ -91,3 +91,10 @@ test('a finished Migration is deleted after its time to live', () => {
     'deleteMigration',
   )
 })
+
+test('an agent or a registry that is being restarted is waited for, but not for long', () => {
+  const snapshot = aSnapshot({ registries: new Set() })
+  assert.deepEqual(plan(snapshot, new Date(Date.parse(START) + 9_000)), { requeueAfterMs: 1000 })
+  const refused = plan(snapshot, new Date(Date.parse(START) + 10_000)).status
+  assert.equal(condition(refused, 'Accepted')?.reason, 'NoRegistry')
+})

@@ -9,6 +9,13 @@ import { failureOf, type Plan, type Step, write } from '../step.ts'
 /** How long the scheduler may take to find a node before the pod counts as unplaceable. */
 const PLACEMENT_PATIENCE_MS = 20_000
 
+/** What an update or a restart of podferry itself brings about for some seconds. */
+const PASSING = ['NoAgent', 'NoRegistry']
+const PASSING_MS = 10_000
+
+const mayPass = ({ reason }: Finding, { metadata }: Snapshot['migration'], now: Date): boolean =>
+  PASSING.includes(reason) && now.getTime() - Date.parse(metadata.creationTimestamp) < PASSING_MS
+
 const refuse = (snapshot: Snapshot, now: Date, finding: Finding): Plan =>
   write(snapshot, now, [{ type: 'Accepted', status: 'False', ...finding }], { failure: failureOf(finding) })
 
@@ -25,6 +32,7 @@ export const accept: Step = (snapshot, now) => {
   const destination = migration.spec.destinationNode ?? snapshot.pullPod?.spec.nodeName
   if (!destination) return place(snapshot, now)
   const misfit = nodeFinding(snapshot, destination)
+  if (misfit && mayPass(misfit, migration, now)) return { requeueAfterMs: 1000 }
   if (misfit) return refuse(snapshot, now, misfit)
 
   const node = sourcePod.spec.nodeName ?? ''
