@@ -68,11 +68,13 @@ async function openRegistry(hostRoot: string) {
   }
   await mkdir(join(hostRoot, REGISTRY_ROOT), { recursive: true })
   await writeFile(join(hostRoot, '/run/podferry-test-registry.yml'), JSON.stringify(settings))
-  const program = ['/usr/bin/docker-registry', 'serve', '/run/podferry-test-registry.yml']
+  // nsenter forks to enter the node's processes: killing it must take the registry along, or the port would stay taken.
+  const dying = ['/usr/bin/setpriv', '--pdeathsig', 'KILL']
+  const program = [...dying, '/usr/bin/docker-registry', 'serve', '/run/podferry-test-registry.yml']
   const [command = '', ...args] = await inMachine(DESTINATION, program)
   const child = spawn(command, args, { stdio: 'ignore' })
   await eventually('the registry answers', answers)
-  return { registry, close: () => child.kill() }
+  return { registry, close: () => child.kill('SIGKILL') }
 }
 
 /** @returns undefined when this process is not in the network of a lab's node 2 */
