@@ -3,12 +3,14 @@ import { isFinished } from '../../src/api/conditions.ts'
 import { FINALIZER } from '../../src/api/names.ts'
 import { MIGRATIONS, PODS } from '../../src/api/resources.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
+import { cgroupOf } from '../cgroups.ts'
 import { node } from '../cluster.ts'
 import { NODES } from '../places.ts'
 
-/** A sentence and the shell words that print one line for each thing left behind. No input from outside enters them. */
+/** A sentence and the shell words that print one line for each thing left behind; `$1` is the node's own cgroup. */
 const ON_A_NODE: Record<string, string> = {
-  'frozen cgroup': "find /sys/fs/cgroup -name freezer.state -exec grep -lE 'FROZEN|FREEZING' {} + 2>/dev/null",
+  'frozen cgroup':
+    'find /sys/fs/cgroup -path "*$1/*" -name freezer.state -exec grep -lE \'FROZEN|FREEZING\' {} + 2>/dev/null',
   'checkpoint archive': 'find /var/lib/kubelet/checkpoints -type f 2>/dev/null',
   'fence claim': 'find /run/podferry/fence -type f 2>/dev/null',
   'journal entry': 'find /var/lib/podferry/journal -type f 2>/dev/null',
@@ -27,7 +29,7 @@ export async function leftovers(client: KubeClient): Promise<string[]> {
 async function onNode(name: (typeof NODES)[number]): Promise<string[]> {
   const found = await Promise.all(
     Object.entries(ON_A_NODE).map(async ([what, command]) => {
-      const output = await node(name).exec(['sh', '-c', `${command}; true`])
+      const output = await node(name).exec(['sh', '-c', `${command}; true`, 'sh', cgroupOf(name)])
       return output
         .split('\n')
         .filter(Boolean)
