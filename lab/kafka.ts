@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readIfThere, sleep, writeWhole } from './files.ts'
+import { freePort } from './free-port.ts'
 import { LabError } from './lab-error.ts'
 import { CONTROL_PLANE, GATEWAY, netnsPath, STATE } from './places.ts'
 import { identityOf, isAlive, killHard, type ProcessIdentity } from './processes.ts'
@@ -167,16 +167,4 @@ async function kill(broker: ProcessIdentity): Promise<void> {
 async function end(broker: ProcessIdentity, folder: string): Promise<void> {
   await kill(broker)
   await rm(folder, { recursive: true, force: true })
-}
-
-/** A port that is free now; another process may take it before the broker does, which then says so. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Admin } from '@platformatic/kafka'
 import pino from 'pino'
 import { type Kafka, startKafka } from '../../lab/kafka.ts'
+import { until } from '../kube/testing/until.ts'
 import type { EventPublisher } from './bus.ts'
 import type { ImageEvent } from './event.ts'
 import { createKafkaConsumer, createKafkaPublisher } from './kafka-bus.ts'
@@ -41,21 +42,13 @@ async function publish({ publisher }: Line, event: ImageEvent): Promise<void> {
   }
 }
 
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 60_000
-  while (!holds()) {
-    assert.ok(Date.now() < deadline, `waited in vain until ${what}`)
-    await sleep(20)
-  }
-}
-
 function contract(open: Open): void {
   test('what is published is handled, with all its members', async () => {
     const handled: ImageEvent[] = []
     const line = await open(async (event) => void handled.push(event))
     const event = anEvent()
     await publish(line, event)
-    await until('it is handled', () => handled.some((each) => each.migrationUID === event.migrationUID))
+    await until('it is handled', () => handled.some((each) => each.migrationUID === event.migrationUID), 60_000)
     assert.deepEqual(
       handled.find((each) => each.migrationUID === event.migrationUID),
       event,
@@ -73,7 +66,7 @@ function contract(open: Open): void {
       handled.push(each.container)
     })
     await publish(line, event)
-    await until('it is handled', () => handled.length > 0)
+    await until('it is handled', () => handled.length > 0, 60_000)
     assert.deepEqual(handled, ['main'])
     await line.end()
   })
@@ -84,7 +77,7 @@ function contract(open: Open): void {
     const line = await open(async (event) => void (event.migrationUID === uid && handled.push(event.container)))
     const containers = Array.from({ length: 20 }, (_, i) => `c${i}`)
     for (const container of containers) await publish(line, anEvent(container, uid))
-    await until('all are handled', () => handled.length >= containers.length)
+    await until('all are handled', () => handled.length >= containers.length, 60_000)
     assert.deepEqual([...new Set(handled)], containers)
     await line.end()
   })
@@ -126,7 +119,12 @@ describe('driver kafka, on a real broker', () => {
     await publish(line, first)
     await kafka.restart()
     await publish(line, second)
-    await until('both are handled', () => [first, second].every(({ migrationUID }) => handled.includes(migrationUID)))
+    await until(
+      'both are handled',
+      () => [first, second].every(({ migrationUID }) => handled.includes(migrationUID)),
+      60_000,
+      60_000,
+    )
     await line.end()
   })
 
@@ -136,7 +134,7 @@ describe('driver kafka, on a real broker', () => {
     const handler = async ({ container }: ImageEvent) => void handled.push(container)
     const first = await open(handler, group)
     await publish(first, anEvent('read'))
-    await until('it is read', () => handled.includes('read'))
+    await until('it is read', () => handled.includes('read'), 60_000)
     // Its offset is committed right after: the next life must start at one that the broker no longer has.
     await sleep(300)
     await first.end()
@@ -146,7 +144,7 @@ describe('driver kafka, on a real broker', () => {
     await dropAll()
     const second = await open(handler, group)
     await publish(second, anEvent('next'))
-    await until('the next is handled', () => handled.includes('next'))
+    await until('the next is handled', () => handled.includes('next'), 60_000)
     assert.ok(!handled.includes('dropped'))
     await second.end()
   })
@@ -174,7 +172,7 @@ describe('driver kafka, on a real broker', () => {
     const good = anEvent()
     await line.publisher.publish({ ...anEvent(), digest: '../../etc' })
     await publish(line, good)
-    await until('the good one is handled', () => handled.includes(good.migrationUID))
+    await until('the good one is handled', () => handled.includes(good.migrationUID), 60_000)
     await line.end()
   })
 })

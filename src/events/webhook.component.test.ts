@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
+import { until } from '../kube/testing/until.ts'
 import { pushCheckpointImage } from '../oci/checkpoint-image.ts'
 import { registryMissing, startRegistry } from '../oci/testing/registry.ts'
 import type { ImageEvent } from './event.ts'
@@ -13,13 +13,6 @@ const log = pino({ level: 'silent' })
 
 async function* archive() {
   yield Buffer.from(randomUUID())
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries++) {
-    assert.ok(tries < 200, `waited in vain until ${what}`)
-    await sleep(50)
-  }
 }
 
 test('a real registry tells of exactly the manifest, again and again until the bus takes it', {
@@ -40,7 +33,7 @@ test('a real registry tells of exactly the manifest, again and again until the b
     archive: archive(),
     architecture: 'amd64',
   })
-  await until('the event is taken', () => taken.length > 0)
+  await until('the event is taken', () => taken.length > 0, 10_000)
   assert.deepEqual(
     taken.map(({ at, ...event }) => event),
     [{ ...name, digest: pushed.manifestDigest, node: 'node-2' }],

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { freePort } from '../../../lab/free-port.ts'
 import { fetchKafka, kafkaClassPath } from '../../../lab/setup/kafka-jars.ts'
-import { freePort } from '../../oci/testing/registry.ts'
 
 const run = promisify(execFile)
 

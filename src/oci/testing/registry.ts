@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../../lab/free-port.ts'
 import { DEBIAN_TREE } from '../../../lab/places.ts'
 import { withTreeLoader } from '../../../lab/tree-programs.ts'
 import { RegistryClient } from '../registry-client.ts'
@@ -23,14 +23,6 @@ export interface TestRegistry {
   /** `kill -9` and start again on the same storage. */
   restart(): Promise<void>
   stop(): Promise<void>
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address ? address.port : 0
 }
 
 /** @param notify where the registry tells of what it gets, with the bearer token to send */
