@@ -123,7 +123,6 @@ describe('driver kafka, on a real broker', () => {
       'both are handled',
       () => [first, second].every(({ migrationUID }) => handled.includes(migrationUID)),
       60_000,
-      60_000,
     )
     await line.end()
   })
