@@ -8,7 +8,6 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { runningInit } from '../../../lab/machine.ts'
 import { eventually } from '../../../lab/scenario/eventually.ts'
 import { counterPod, removePod, runPod } from '../../../lab/scenario/pods.ts'
 import { condition, isTrue } from '../../api/conditions.ts'
@@ -110,11 +109,7 @@ describe('a restore in the lab', { skip: lab ? false : 'not in the network of a 
     await eventually('the old lines are there too', async () => last(await lab.logOf(pod)) > 20)
 
     // It dies: kubelet starts it again, afresh, from the image that its pod names.
-    const init = await runningInit('node-2')
-    const victim = await eventually(
-      'the counter of the destination is found',
-      async () => await processOf(init, running?.id ?? ''),
-    )
+    const victim = await eventually('the counter of the destination is found', () => processOf(running?.id ?? ''))
     process.kill(victim, 'SIGKILL')
     const fresh = await eventually('the container is started again', async () => {
       const attempts = await lab.cri.containers({ [POD_UID_LABEL]: pod.metadata.uid })
@@ -185,9 +180,9 @@ describe('a restore in the lab', { skip: lab ? false : 'not in the network of a 
 })
 
 /** @returns the host's process ID of a container's first process on a node */
-async function processOf(init: number, containerID: string): Promise<number | undefined> {
+async function processOf(containerID: string): Promise<number | undefined> {
   for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry) || Number(entry) < init) continue
+    if (!/^\d+$/.test(entry)) continue
     const cgroup = await readFile(`/proc/${entry}/cgroup`, 'utf8').catch(() => '')
     if (cgroup.includes(containerID)) return Number(entry)
   }
