@@ -4,9 +4,9 @@ import { NODES, type NodeName } from '../places.ts'
 
 /** What the command line of each role's process contains, inside its node's process namespace. */
 const COMMAND_LINES = {
-  controller: 'src/main.ts controller',
-  agent: 'src/main.ts agent',
-  'event-handler': 'src/main.ts event-handler',
+  controller: 'src/main.js controller',
+  agent: 'src/main.js agent',
+  'event-handler': 'src/main.js event-handler',
   registry: 'docker-registry serve',
 } as const
 export type Victim = keyof typeof COMMAND_LINES

@@ -57,7 +57,7 @@ async function cleanUpNodes(run: Run, force: boolean, say: (line: string) => voi
   const agents = ['get', 'pods', '-l', 'app.kubernetes.io/component=agent', '-o', 'name']
   for (const pod of lines(await run([...own, ...agents]))) {
     say(`cleaning up the node of ${pod}`)
-    const cleanup = ['/usr/local/bin/node', '/app/src/main.ts', 'node-cleanup', ...(force ? ['--force'] : [])]
+    const cleanup = ['/usr/local/bin/node', '/app/src/main.js', 'node-cleanup', ...(force ? ['--force'] : [])]
     try {
       await run([...own, 'exec', pod, '--', ...cleanup])
     } catch (cause) {

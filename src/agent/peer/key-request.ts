@@ -1,6 +1,6 @@
 /** Makes a key and a request for its certificate, in a process of its own. */
 import { execFile } from 'node:child_process'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 
 /** Whose certificate. */
 export interface Subject {
@@ -16,7 +16,7 @@ export interface KeyAndRequest {
   request: string
 }
 
-const PROGRAM = join(import.meta.dirname, 'key-request-process.ts')
+const PROGRAM = join(import.meta.dirname, `key-request-process${extname(import.meta.filename)}`)
 const TIMEOUT_MS = 30_000
 
 /**

@@ -57,7 +57,7 @@ for (const text of ['', 'soon', '5 m', '-5s', '5x', 's']) {
 test('the name it was called by is the name it speaks of', () => {
   assert.equal(invocationName('/usr/local/bin/kubectl-podferry'), 'kubectl podferry')
   assert.equal(invocationName('/usr/local/bin/podferry'), 'podferry')
-  assert.equal(invocationName('/app/src/main.ts'), 'podferry')
+  assert.equal(invocationName('/app/src/main.js'), 'podferry')
   assert.equal(invocationName(undefined), 'podferry')
 })
 
