@@ -7,6 +7,7 @@ SHELL := /bin/bash
 IMG ?= podferry:latest
 REGISTRY_IMG ?=
 BUS ?= kubernetes
+MODE ?= Live
 FORCE ?=
 NODE := node_modules/.bin/node
 ARCHIVE := dist/image.tar
@@ -37,10 +38,10 @@ help: ## Show this help.
 		/^[a-z-]+:.*##/ { printf "  %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: deps ## Move a counter and a redis between two real nodes on this machine. BUS=kafka: through a real broker.
+demo: deps ## Move a counter and a redis between two real nodes on this machine. MODE=Image: by image and registry; BUS=kafka: and a real broker.
 	bin/lab up
 	$(if $(filter kafka,$(BUS)),bin/lab kafka start)
-	BUS=$(BUS) bin/lab enter $(NODE) lab/demo.ts
+	BUS=$(BUS) MODE=$(MODE) bin/lab enter $(NODE) lab/demo.ts
 
 ##@ Development
 

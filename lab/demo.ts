@@ -1,6 +1,6 @@
 /**
  * The demo: a counter and a redis move from node 1 to node 2 and back, and each move must prove itself.
- * Exits 1 when any proof is missing.
+ * Exits 1 when any proof is missing. MODE=Image or BUS=kafka goes the way through registry and event bus.
  */
 import { styleText } from 'node:util'
 import type { Migration } from '../src/api/migration.ts'
@@ -17,16 +17,25 @@ import { barePod, counterPod, removePod, runPod } from './scenario/pods.ts'
 import { countedBy, isUnbroken, type Proof, proofsOfMove, redisDigest } from './scenario/proofs.ts'
 import { longestHandover, startWitness, violations } from './scenario/witness.ts'
 
-const KEYS = 100_000
 const bus: BusName = process.env.BUS === 'kafka' ? 'kafka' : 'kubernetes'
+// The bus carries word of images only.
+const mode = process.env.MODE === 'Image' || bus === 'kafka' ? 'Image' : 'Live'
+/** 500,000 keys are about half a gibibyte: nothing for Live, many seconds for Image. */
+const KEYS = mode === 'Live' ? 500_000 : 100_000
+const VALUE_BYTES = mode === 'Live' ? 800 : 64
 
 /** In the order in which they happen. */
 const STEPS = [
   ['prepare', 'prepareMs'],
+  ['copy files', 'precopyMs'],
+  ['dump', 'dumpMs'],
+  ['fence', 'fenceMs'],
+  ['stage', 'stageMs'],
   ['checkpoint', 'checkpointMs'],
   ['deliver', 'deliverMs'],
   ['commit', 'commitMs'],
   ['restore', 'restoreMs'],
+  ['pages', 'pagesMs'],
   ['remove source', 'removeSourceMs'],
 ] as const
 
@@ -52,8 +61,8 @@ function showSteps({ status }: Migration): void {
 
 /** Moves a pod and shows what every move must prove; returns the name of the pod at the destination. */
 async function move(client: KubeClient, podName: string, to: string): Promise<string> {
-  heading(`${podName} → ${to}`)
-  const migration = await migrate(client, { podName, destinationNode: to })
+  heading(`${podName} → ${to}, mode ${mode}`)
+  const migration = await migrate(client, { podName, destinationNode: to, mode })
   showSteps(migration)
   show(await proofsOfMove(client, migration))
   if (bus === 'kafka') {
@@ -90,7 +99,7 @@ async function demoRedis(client: KubeClient): Promise<void> {
   await eventually('redis answers', async () =>
     (await kubectl(['exec', 'redis', '--', '/usr/bin/redis-cli', 'ping'])).includes('PONG'),
   )
-  await kubectl(['exec', 'redis', '--', '/usr/bin/redis-cli', 'debug', 'populate', String(KEYS), 'key', '64'])
+  await kubectl(['exec', 'redis', '--', '/usr/bin/redis-cli', 'debug', 'populate', String(KEYS), 'key', String(VALUE_BYTES)])
   const before = await redisDigest('redis')
   let pod = 'redis'
   for (const node of ['node-2', 'node-1']) {

@@ -13,11 +13,12 @@ const ON_A_NODE: Record<string, string> = {
     'find /sys/fs/cgroup -path "*$1/*" -name freezer.state -exec grep -lE \'FROZEN|FREEZING\' {} + 2>/dev/null',
   'checkpoint archive': 'find /var/lib/kubelet/checkpoints -type f 2>/dev/null',
   'fence claim': 'find /run/podferry/fence -type f 2>/dev/null',
-  'journal entry': 'find /var/lib/podferry/journal -type f 2>/dev/null',
-  'staged file': 'find /var/lib/podferry/staging /run/podferry/restore -type f 2>/dev/null',
+  'journal entry': 'find /var/lib/podferry/journal /var/lib/podferry/journal-live -type f 2>/dev/null',
+  'staged file': 'find /run/podferry/restore /run/podferry/live -mindepth 1 2>/dev/null',
   'checkpoint repository': 'find /var/lib/podferry/registry -path "*/repositories/podferry/*" -type f 2>/dev/null',
   'checkpoint blob': 'find /var/lib/podferry/registry -path "*/blobs/*" -type f 2>/dev/null',
   'criu process': 'pgrep -x criu',
+  'page keeper': 'pgrep -f agent/pages/',
 }
 
 /** @returns one sentence for each thing left behind; empty when all is clean */

@@ -33,7 +33,7 @@ test('a counter moves there and back without losing or repeating a number', asyn
   await eventually('it counts', async () => witness.reports.length > 20)
   let pod = 'there-and-back'
   for (const destinationNode of ['node-2', 'node-1']) {
-    pod = await assertMoved(await migrate(client, { podName: pod, destinationNode }))
+    pod = await assertMoved(await migrate(client, { podName: pod, destinationNode, mode: 'Image' }))
     const seen = witness.reports.length
     await eventually('it counts on', async () => witness.reports.length > seen + 20)
     assert.ok(isUnbroken(await countedBy(pod)), 'its log has a gap')
@@ -50,7 +50,7 @@ test('redis keeps its dataset', async () => {
   await eventually('redis answers', async () => (await cli('ping')).includes('PONG'))
   await cli('debug', 'populate', '10000', 'key', '64')
   const digest = await redisDigest('redis-moves')
-  const pod = await assertMoved(await migrate(client, { podName: 'redis-moves', destinationNode: 'node-2' }))
+  const pod = await assertMoved(await migrate(client, { podName: 'redis-moves', destinationNode: 'node-2', mode: 'Image' }))
   assert.equal(await redisDigest(pod), digest)
   await removePod(client, 'default', pod)
 })
@@ -65,7 +65,7 @@ test('two pods move at once, each to the node of the other', async () => {
     routes.map(({ name, node }, i) => runPod(client, counterPod({ name, node, witness: witnesses[i]?.target ?? '' }))),
   )
   const migrations = await Promise.all(
-    routes.map(({ name, to }) => migrate(client, { podName: name, destinationNode: to })),
+    routes.map(({ name, to }) => migrate(client, { podName: name, destinationNode: to, mode: 'Image' })),
   )
   for (const migration of migrations) await removePod(client, 'default', await assertMoved(migration))
   for (const witness of witnesses) {
@@ -76,14 +76,14 @@ test('two pods move at once, each to the node of the other', async () => {
 
 test('without a destination the scheduler picks the other node', async () => {
   await runPod(client, counterPod({ name: 'anywhere', node: 'node-2' }))
-  const migration = await migrate(client, { podName: 'anywhere' })
+  const migration = await migrate(client, { podName: 'anywhere', mode: 'Image' })
   assert.equal(migration.status?.destination?.node, 'node-1')
   await removePod(client, 'default', await assertMoved(migration))
 })
 
 test('a restart inside the moved pod is an ordinary fresh start', async () => {
   await runPod(client, counterPod({ name: 'restarts', node: 'node-1' }))
-  const pod = await assertMoved(await migrate(client, { podName: 'restarts', destinationNode: 'node-2' }))
+  const pod = await assertMoved(await migrate(client, { podName: 'restarts', destinationNode: 'node-2', mode: 'Image' }))
   const { metadata } = (await podOrUndefined(client, 'default', pod)) ?? assert.fail('the moved pod is gone')
   const script = 'for pid in $(pgrep -x counter); do grep -q "$1" /proc/$pid/cgroup && kill -9 "$pid"; done'
   await node('node-2').exec(['sh', '-c', script, 'sh', metadata.uid])
@@ -96,7 +96,7 @@ test('a restart inside the moved pod is an ordinary fresh start', async () => {
 
 test('kubectl shows the columns, waits for the end and finds the events', async () => {
   await runPod(client, counterPod({ name: 'shown', node: 'node-1' }))
-  const started = await startMigration(client, { podName: 'shown', destinationNode: 'node-2' })
+  const started = await startMigration(client, { podName: 'shown', destinationNode: 'node-2', mode: 'Image' })
   const { name } = started.metadata
   await kubectl(['wait', '--for=condition=Succeeded', `mig/${name}`, '--timeout=60s'])
   const [header = '', ...rows] = (await kubectl(['get', 'mig', '-A'])).split('\n')

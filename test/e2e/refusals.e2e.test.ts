@@ -49,7 +49,7 @@ async function unharmed(name: string, attempt: () => Promise<void>, pod = counte
 
 test('a pod that does not exist', async () => {
   assertFailed(
-    await migrate(client, { podName: 'nobody', destinationNode: 'node-2' }),
+    await migrate(client, { podName: 'nobody', destinationNode: 'node-2', mode: 'Image' }),
     'PodNotFound',
     /kubectl get pods/,
   )
@@ -58,7 +58,7 @@ test('a pod that does not exist', async () => {
 test('a pod that is not running', async () => {
   const pod = barePod({ name: 'stuck', node: 'node-1', image: 'no-such-image:1' })
   await client.create(PODS, pod)
-  assertFailed(await migrate(client, { podName: 'stuck', destinationNode: 'node-2' }), 'PodNotRunning', /wait/)
+  assertFailed(await migrate(client, { podName: 'stuck', destinationNode: 'node-2', mode: 'Image' }), 'PodNotRunning', /wait/)
   await removePod(client, 'default', 'stuck')
 })
 
@@ -94,7 +94,7 @@ test('a destination that is not ready', async () => {
 
 async function unharmedWithoutLeftoverCheck(name: string): Promise<void> {
   await runPod(client, counterPod({ name, node: 'node-1' }))
-  assertFailed(await migrate(client, { podName: name, destinationNode: 'node-2' }), 'NodeNotReady', /another node/)
+  assertFailed(await migrate(client, { podName: name, destinationNode: 'node-2', mode: 'Image' }), 'NodeNotReady', /another node/)
   await removePod(client, 'default', name)
 }
 
@@ -110,7 +110,7 @@ for (const [name, spec, reason] of [
 ] as const) {
   test(`a pod with ${Object.keys(spec)[0]}`, async () => {
     await runPod(client, withSpec(name, spec))
-    assertFailed(await migrate(client, { podName: name, destinationNode: 'node-2' }), reason, /./)
+    assertFailed(await migrate(client, { podName: name, destinationNode: 'node-2', mode: 'Image' }), reason, /./)
     await removePod(client, 'default', name)
   })
 }
@@ -140,7 +140,7 @@ test('a static pod', async () => {
       async () => (await podOrUndefined(client, 'default', 'static-node-1'))?.status?.phase === 'Running',
     )
     assertFailed(
-      await migrate(client, { podName: 'static-node-1', destinationNode: 'node-2' }),
+      await migrate(client, { podName: 'static-node-1', destinationNode: 'node-2', mode: 'Image' }),
       'StaticPod',
       /manifest/,
     )
@@ -164,7 +164,7 @@ while True: time.sleep(1)`
   })
   Object.assign(pod.spec.containers[0] ?? {}, { securityContext: { privileged: true } })
   await runPod(client, pod)
-  const migration = await migrate(client, { podName: 'undumpable', destinationNode: 'node-2' })
+  const migration = await migrate(client, { podName: 'undumpable', destinationNode: 'node-2', mode: 'Image' })
   assert.equal(condition(migration.status, 'Succeeded')?.reason, 'RolledBack')
   assert.ok(
     migration.status?.failure?.criuLog?.some((line) => line.includes('Error (')),
@@ -181,7 +181,7 @@ test('a runtime without restore support: the setting is named', async () => {
   await setRestoreSupport('node-2', false)
   try {
     await unharmed('norestore', async () => {
-      const migration = await migrate(client, { podName: 'norestore', destinationNode: 'node-2' })
+      const migration = await migrate(client, { podName: 'norestore', destinationNode: 'node-2', mode: 'Image' })
       assertFailed(migration, 'RestoreNotSupported', /enable_experimental_restore_via_create/)
     })
   } finally {
@@ -230,7 +230,7 @@ test('no registry on the destination', async () => {
     await eventually('the registry of node-2 is gone', async () => (await onNode2()).length === 0)
     await unharmed('noregistry', async () => {
       assertFailed(
-        await migrate(client, { podName: 'noregistry', destinationNode: 'node-2' }),
+        await migrate(client, { podName: 'noregistry', destinationNode: 'node-2', mode: 'Image' }),
         'NoRegistry',
         /component=registry/,
       )
@@ -253,7 +253,7 @@ test('no registry on the destination', async () => {
 
 test('a spec that is changed is refused by the API server', async () => {
   await runPod(client, counterPod({ name: 'immutable', node: 'node-1' }))
-  const migration = await startMigration(client, { podName: 'immutable', destinationNode: 'node-1' })
+  const migration = await startMigration(client, { podName: 'immutable', destinationNode: 'node-1', mode: 'Image' })
   const changed = kubectl([
     'patch',
     'mig',
@@ -267,13 +267,13 @@ test('a spec that is changed is refused by the API server', async () => {
 })
 
 test('names that are none are refused by the API server', async () => {
-  await assert.rejects(startMigration(client, { podName: '../etc', destinationNode: 'node-2' }), /spec.podName/)
+  await assert.rejects(startMigration(client, { podName: '../etc', destinationNode: 'node-2', mode: 'Image' }), /spec.podName/)
 })
 
 test('two Migrations of one pod: one moves it, the other is refused', async () => {
   await runPod(client, counterPod({ name: 'wanted', node: 'node-1' }))
   const both = await Promise.all(
-    [1, 2].map(() => startMigration(client, { podName: 'wanted', destinationNode: 'node-2' })),
+    [1, 2].map(() => startMigration(client, { podName: 'wanted', destinationNode: 'node-2', mode: 'Image' })),
   )
   const ends = await Promise.all(both.map((migration) => finished(client, migration)))
   const reasons = ends.map(({ status }) => status?.failure?.reason ?? 'moved').sort()
@@ -286,7 +286,7 @@ test('a pod that is deleted and replaced meanwhile is not taken for the old one'
   await runPod(client, counterPod({ name: 'replaced', node: 'node-1' }))
   await node('node-2').slow('1mbit')
   try {
-    const migration = await startMigration(client, { podName: 'replaced', destinationNode: 'node-2' })
+    const migration = await startMigration(client, { podName: 'replaced', destinationNode: 'node-2', mode: 'Image' })
     await removePod(client, 'default', 'replaced')
     await runPod(client, counterPod({ name: 'replaced', node: 'node-1' }))
     const end = await finished(client, migration)
@@ -302,7 +302,7 @@ test('a cancelled Migration rolls back', () =>
   unharmed('cancelled', async () => {
     await node('node-2').slow('1mbit')
     try {
-      const { metadata } = await startMigration(client, { podName: 'cancelled', destinationNode: 'node-2' })
+      const { metadata } = await startMigration(client, { podName: 'cancelled', destinationNode: 'node-2', mode: 'Image' })
       await kubectl(['annotate', 'mig', metadata.name, 'podferry.dev/cancel=test'])
       const end = await finished(client, await client.get(MIGRATIONS, 'default', metadata.name))
       assertFailed(end, 'Cancelled', /cancelled by test/)
@@ -319,7 +319,7 @@ test('a disk too small is refused before anything is frozen', () =>
       'mkdir -p /var/lib/kubelet/checkpoints && mount -t tmpfs -o size=64k tmpfs /var/lib/kubelet/checkpoints',
     ])
     try {
-      assertFailed(await migrate(client, { podName: 'nodisk', destinationNode: 'node-2' }), 'DiskTooSmall', /free/)
+      assertFailed(await migrate(client, { podName: 'nodisk', destinationNode: 'node-2', mode: 'Image' }), 'DiskTooSmall', /free/)
     } finally {
       await node('node-1').exec(['umount', '/var/lib/kubelet/checkpoints'])
     }
