@@ -11,7 +11,8 @@ import { PodferryError } from '../../errors.ts'
 import type { KubeClient } from '../../kube/client.ts'
 import { isNotFound } from '../../kube/error.ts'
 import type { IdentityHolder } from './identity.ts'
-import { AGENT_PORT, commonNameOf, nodeOfCommonName, ORGANIZATION, serverNameOf } from './names.ts'
+import { AGENT_PORT } from './names.ts'
+import { nodeOfPeer } from './peer-node.ts'
 import { UploadRefused } from './refused.ts'
 import { judgeUpload, parsePath, type UploadTarget } from './upload-request.ts'
 import type { Uploads } from './uploads.ts'
@@ -156,15 +157,6 @@ async function receive(
     upload.signal.removeEventListener('abort', onAbort)
     upload.end()
   }
-}
-
-/** @returns the node that the peer's verified certificate speaks of */
-function nodeOfPeer(socket: TLSSocket): string | undefined {
-  const { subject, subjectaltname } = socket.getPeerCertificate()
-  const node = nodeOfCommonName(String(subject?.CN ?? ''))
-  if (!socket.authorized || node === undefined || subject.O !== ORGANIZATION) return undefined
-  const names = subjectaltname?.split(', ') ?? []
-  return subject.CN === commonNameOf(node) && names.includes(`DNS:${serverNameOf(node)}`) ? node : undefined
 }
 
 function statusOf(error: unknown): number {
