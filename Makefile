@@ -53,6 +53,11 @@ test: deps ## Run all tests: unit, component, end to end (in the lab).
 check: deps ## Run everything that CI runs but component and end-to-end tests.
 	npm run --silent check
 
+.PHONY: chaos
+chaos: deps ## Move pods live under blows at every step. RUNS=200 SEED=1 ONLY=text.
+	bin/lab up
+	bin/lab enter $(NODE) test/chaos/chaos.ts
+
 .PHONY: bench
 bench: deps ## Measure in the lab.
 	bin/lab up

@@ -62,6 +62,19 @@ export function violations(reports: readonly Report[]): string[] {
   return found
 }
 
+/**
+ * What a witness holds against a migration that was undone after the commit: the destination ran for a moment and was ended, and the
+ * source goes on from where it was frozen. The two must still never have run at once. Pure.
+ */
+export function violationsOfReturn(reports: readonly Report[]): string[] {
+  const [first] = reports
+  const away = reports.findIndex(({ from }) => from !== first?.from)
+  const back = reports.findLastIndex(({ from }) => from !== first?.from) + 1
+  if (away < 0) return violations(reports)
+  const [before, there, after] = [reports.slice(0, away), reports.slice(away, back), reports.slice(back)]
+  return [...violations([...before, ...after]), ...violations([...before.slice(-1), ...there])]
+}
+
 /** The longest silence between two reports of different copies, in milliseconds: downtime as the outside saw it. */
 export function longestHandover(reports: readonly Report[]): number {
   let longest = 0

@@ -50,7 +50,9 @@ test('redis keeps its dataset', async () => {
   await eventually('redis answers', async () => (await cli('ping')).includes('PONG'))
   await cli('debug', 'populate', '10000', 'key', '64')
   const digest = await redisDigest('redis-moves')
-  const pod = await assertMoved(await migrate(client, { podName: 'redis-moves', destinationNode: 'node-2', mode: 'Image' }))
+  const pod = await assertMoved(
+    await migrate(client, { podName: 'redis-moves', destinationNode: 'node-2', mode: 'Image' }),
+  )
   assert.equal(await redisDigest(pod), digest)
   await removePod(client, 'default', pod)
 })
@@ -83,7 +85,9 @@ test('without a destination the scheduler picks the other node', async () => {
 
 test('a restart inside the moved pod is an ordinary fresh start', async () => {
   await runPod(client, counterPod({ name: 'restarts', node: 'node-1' }))
-  const pod = await assertMoved(await migrate(client, { podName: 'restarts', destinationNode: 'node-2', mode: 'Image' }))
+  const pod = await assertMoved(
+    await migrate(client, { podName: 'restarts', destinationNode: 'node-2', mode: 'Image' }),
+  )
   const { metadata } = (await podOrUndefined(client, 'default', pod)) ?? assert.fail('the moved pod is gone')
   const script = 'for pid in $(pgrep -x counter); do grep -q "$1" /proc/$pid/cgroup && kill -9 "$pid"; done'
   await node('node-2').exec(['sh', '-c', script, 'sh', metadata.uid])

@@ -58,7 +58,11 @@ test('a pod that does not exist', async () => {
 test('a pod that is not running', async () => {
   const pod = barePod({ name: 'stuck', node: 'node-1', image: 'no-such-image:1' })
   await client.create(PODS, pod)
-  assertFailed(await migrate(client, { podName: 'stuck', destinationNode: 'node-2', mode: 'Image' }), 'PodNotRunning', /wait/)
+  assertFailed(
+    await migrate(client, { podName: 'stuck', destinationNode: 'node-2', mode: 'Image' }),
+    'PodNotRunning',
+    /wait/,
+  )
   await removePod(client, 'default', 'stuck')
 })
 
@@ -94,7 +98,11 @@ test('a destination that is not ready', async () => {
 
 async function unharmedWithoutLeftoverCheck(name: string): Promise<void> {
   await runPod(client, counterPod({ name, node: 'node-1' }))
-  assertFailed(await migrate(client, { podName: name, destinationNode: 'node-2', mode: 'Image' }), 'NodeNotReady', /another node/)
+  assertFailed(
+    await migrate(client, { podName: name, destinationNode: 'node-2', mode: 'Image' }),
+    'NodeNotReady',
+    /another node/,
+  )
   await removePod(client, 'default', name)
 }
 
@@ -267,7 +275,10 @@ test('a spec that is changed is refused by the API server', async () => {
 })
 
 test('names that are none are refused by the API server', async () => {
-  await assert.rejects(startMigration(client, { podName: '../etc', destinationNode: 'node-2', mode: 'Image' }), /spec.podName/)
+  await assert.rejects(
+    startMigration(client, { podName: '../etc', destinationNode: 'node-2', mode: 'Image' }),
+    /spec.podName/,
+  )
 })
 
 test('two Migrations of one pod: one moves it, the other is refused', async () => {
@@ -302,7 +313,11 @@ test('a cancelled Migration rolls back', () =>
   unharmed('cancelled', async () => {
     await node('node-2').slow('1mbit')
     try {
-      const { metadata } = await startMigration(client, { podName: 'cancelled', destinationNode: 'node-2', mode: 'Image' })
+      const { metadata } = await startMigration(client, {
+        podName: 'cancelled',
+        destinationNode: 'node-2',
+        mode: 'Image',
+      })
       await kubectl(['annotate', 'mig', metadata.name, 'podferry.dev/cancel=test'])
       const end = await finished(client, await client.get(MIGRATIONS, 'default', metadata.name))
       assertFailed(end, 'Cancelled', /cancelled by test/)
@@ -319,7 +334,11 @@ test('a disk too small is refused before anything is frozen', () =>
       'mkdir -p /var/lib/kubelet/checkpoints && mount -t tmpfs -o size=64k tmpfs /var/lib/kubelet/checkpoints',
     ])
     try {
-      assertFailed(await migrate(client, { podName: 'nodisk', destinationNode: 'node-2', mode: 'Image' }), 'DiskTooSmall', /free/)
+      assertFailed(
+        await migrate(client, { podName: 'nodisk', destinationNode: 'node-2', mode: 'Image' }),
+        'DiskTooSmall',
+        /free/,
+      )
     } finally {
       await node('node-1').exec(['umount', '/var/lib/kubelet/checkpoints'])
     }
