@@ -1,45 +1,46 @@
-/** One move of a memory hog in mode Image: times, and what the agents need meanwhile. */
-
-import { kubectl } from '../lab/cluster.ts'
-import { eventually } from '../lab/scenario/eventually.ts'
+/** One move of a memory hog: times, and what the agents need meanwhile. */
 import { migrate } from '../lab/scenario/migrate.ts'
-import { barePod, removePod, runPod } from '../lab/scenario/pods.ts'
+import { removePod } from '../lab/scenario/pods.ts'
 import { condition } from '../src/api/conditions.ts'
+import type { StepDurations } from '../src/api/migration.ts'
 import type { KubeClient } from '../src/kube/client.ts'
+import { runHog } from './hog.ts'
 import { peakWhile, residentMegabytes } from './memory.ts'
 
-interface MoveFigures {
+export interface MoveFigures {
+  mode: 'Live' | 'Image'
+  mebibytes: number
   downtimeMs: number
   totalMs: number
-  idleMegabytes: number
-  peakMegabytes: number
+  steps: StepDurations
+  agentIdleMegabytes: number
+  agentPeakMegabytes: number
+  controllerMegabytes: number
 }
 
-/** Starts a pod that fills `mebibytes` of memory with noise and waits until it counts. */
-export async function runHog(client: KubeClient, name: string, node: string, mebibytes: number): Promise<void> {
-  await runPod(client, barePod({ name, node, image: 'hog:1', command: ['/hog', String(mebibytes)] }))
-  await eventually(
-    'its memory is filled',
-    async () => (await kubectl(['logs', name, '--tail=1'])).trim() !== '',
-    120_000,
-  )
-}
-
-export async function measureMove(client: KubeClient, mebibytes: number): Promise<MoveFigures> {
-  const name = 'bench-hog'
+/** @throws Error when the migration does not succeed */
+export async function measureMove(
+  client: KubeClient,
+  { mode, mebibytes }: Pick<MoveFigures, 'mode' | 'mebibytes'>,
+): Promise<MoveFigures> {
+  const name = `bench-${mode.toLowerCase()}`
   await removePod(client, 'default', name)
   await runHog(client, name, 'node-1', mebibytes)
-  const idleMegabytes = await residentMegabytes('agent')
-  const moving = migrate(client, { podName: name, destinationNode: 'node-2', mode: 'Image' })
+  const agentIdleMegabytes = await residentMegabytes('agent')
+  const moving = migrate(client, { podName: name, destinationNode: 'node-2', mode })
   const { peak, result } = await peakWhile('agent', moving)
   const { timings, destination } = result.status ?? {}
   const summary = condition(result.status, 'Succeeded')
   if (summary?.status !== 'True') throw new Error(`the move failed: ${summary?.message}`)
   await removePod(client, 'default', destination?.podName ?? '')
   return {
+    mode,
+    mebibytes,
     downtimeMs: timings?.downtimeMs ?? Number.NaN,
     totalMs: timings?.totalMs ?? Number.NaN,
-    idleMegabytes,
-    peakMegabytes: peak,
+    steps: timings?.steps ?? {},
+    agentIdleMegabytes,
+    agentPeakMegabytes: peak,
+    controllerMegabytes: await residentMegabytes('controller'),
   }
 }
