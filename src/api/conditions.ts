@@ -64,14 +64,32 @@ export function withCondition(
   return { ...status, conditions: [...others, next].sort((a, b) => order(a) - order(b)) }
 }
 
+/** @returns the condition by which only the source may run on: aborted, not restored, or (Live) its memory can't be completed */
+export function rollbackCause(status: MigrationStatus | undefined): Condition | undefined {
+  const given: ConditionType[] = ['Committed', 'Restored']
+  if (status?.mode === 'Live' && isTrue(status, 'Committed')) given.push('Delivered')
+  return given.map((type) => condition(status, type)).find((found) => found?.status === 'False')
+}
+
+const LOST = 'DestinationLost'
+
+/** The destination went silent after the commit, and nothing has been heard of it since. */
+export const isDestinationLost = (status: MigrationStatus | undefined): boolean =>
+  isTrue(status, 'Committed') &&
+  (['Restored', 'Delivered'] as const).some((type) => {
+    const found = condition(status, type)
+    return found?.status === 'Unknown' && found.reason === LOST
+  })
+
 /** The word shown as PHASE. Nothing decides by it. */
 export function phaseOf(status: MigrationStatus | undefined): string {
   if (isTrue(status, 'Succeeded')) return 'Succeeded'
   if (isFalse(status, 'Succeeded'))
     return condition(status, 'Succeeded')?.reason === 'RolledBack' ? 'RolledBack' : 'Failed'
-  if (isFalse(status, 'Committed') || isFalse(status, 'Restored')) return 'RollingBack'
-  if (isTrue(status, 'Restored')) return 'Finishing'
-  if (condition(status, 'Restored')?.reason === 'DestinationLost') return 'DestinationLost'
+  if (rollbackCause(status)) return 'RollingBack'
+  if (isDestinationLost(status)) return LOST
+  if (isTrue(status, 'Restored'))
+    return status?.mode === 'Live' && !isTrue(status, 'Delivered') ? 'Streaming' : 'Finishing'
   if (isTrue(status, 'Committed')) return 'Restoring'
   if (isTrue(status, 'Delivered')) return 'Committing'
   if (isTrue(status, 'Checkpointed')) return 'Delivering'

@@ -1,5 +1,5 @@
 /** How the arrival of a checkpoint image is written down; whoever notices it first writes it, the others find it done. */
-import { isTrue, withCondition } from './conditions.ts'
+import { isTrue, truth, withCondition } from './conditions.ts'
 import type { MigrationStatus } from './migration.ts'
 
 interface Arrival {
@@ -16,7 +16,9 @@ interface Arrival {
  */
 export function withDelivery(status: MigrationStatus, arrival: Arrival, now: string): MigrationStatus {
   const known = status.containers?.find((container) => container.name === arrival.container)
-  if (!known || !isTrue(status, 'Checkpointed') || isTrue(status, 'Delivered')) return status
+  // In mode Live Delivered speaks of pages, and no image can bring those.
+  if (!known || status.mode === 'Live' || !isTrue(status, 'Checkpointed')) return status
+  if (truth(status, 'Delivered') !== 'Unknown') return status
   const containers = (status.containers ?? []).map((container) =>
     container.name === arrival.container ? { ...container, digest: arrival.digest } : container,
   )

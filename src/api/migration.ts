@@ -2,7 +2,7 @@
  * The Migration object: one zod schema is the source of the CRD, of the TypeScript types and of validation.
  *
  * `status` is the only thing through which controller and agents talk. Who may write which field is said in
- * docs/design/0001-image-mode.md and repeated in one word in each description.
+ * docs/design/0001-image-mode.md and 0002-live-mode.md and repeated in one word in each description.
  */
 import { z } from 'zod'
 import type { KubeObject, ObjectMeta } from '../kube/resource.ts'
@@ -79,14 +79,25 @@ const containerSchema = z.object({
 
 const stepsSchema = z
   .object({
-    prepareMs: milliseconds.optional(),
-    checkpointMs: milliseconds.optional(),
-    deliverMs: milliseconds.optional(),
-    commitMs: milliseconds.optional(),
-    restoreMs: milliseconds.optional(),
-    removeSourceMs: milliseconds.optional(),
+    prepareMs: milliseconds.optional().describe('Accepted to DestinationReady. Controller.'),
+    precopyMs: milliseconds.optional().describe('Live: copy of the files while the pod runs. Source agent.'),
+    dumpMs: milliseconds
+      .optional()
+      .describe('Live: from the call of runc to the byte that says that pages are served. Source agent.'),
+    fenceMs: milliseconds.optional().describe('Live: from that byte to the frozen pod. Source agent.'),
+    stageMs: milliseconds.optional().describe('Live: images and changed files to the destination. Source agent.'),
+    checkpointMs: milliseconds.optional().describe('Image: frozen to Checkpointed. Controller.'),
+    deliverMs: milliseconds.optional().describe('Image: Checkpointed to Delivered. Controller.'),
+    commitMs: milliseconds
+      .optional()
+      .describe('Image: Delivered to the commit, controller. Live: the write itself, source agent.'),
+    restoreMs: milliseconds.optional().describe('Commit to the first instruction at the destination. Controller.'),
+    pagesMs: milliseconds
+      .optional()
+      .describe('Live: first instruction at the destination to Delivered, while it runs. Controller.'),
+    removeSourceMs: milliseconds.optional().describe('Until source pod and source node are clean. Controller.'),
   })
-  .describe('Duration of each step. Those from checkpoint to restore are the downtime.')
+  .describe('Duration of each step. Those from checkpoint (Live: from dump) to restore are the downtime.')
 
 export const statusSchema = z.object({
   observedGeneration: z.int().min(0).optional(),
@@ -109,8 +120,8 @@ export const statusSchema = z.object({
   destination: z
     .object({
       node: objectName,
-      podName: objectName.optional(),
-      podUID: z.string().optional(),
+      podName: objectName.optional().describe('Decided at Accepted, before there is such a pod. Controller.'),
+      podUID: z.string().optional().describe('Of the one pod that may run there. Controller.'),
       imagesMissing: z.array(z.string()).optional().describe('Base images that the node lacks. Destination agent.'),
       removedAt: timestamp
         .optional()
@@ -145,7 +156,11 @@ export const statusSchema = z.object({
     .object({
       memoryBytes: bytes.optional(),
       filesystemBytes: bytes.optional(),
-      pagesPending: z.int().min(0).optional(),
+      pagesPending: z
+        .int()
+        .min(0)
+        .optional()
+        .describe('Live: pages of memory that the destination still lacks. Destination agent.'),
       sentBytes: bytes
         .optional()
         .describe('Bytes of the checkpoint that reached the destination so far. Source agent.'),

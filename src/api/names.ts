@@ -11,6 +11,18 @@ export const FINALIZER = `${GROUP}/cleanup`
 /** On a Migration: asks for a rollback. The value says who asked. Without effect after the commit. */
 export const CANCEL_ANNOTATION = `${GROUP}/cancel`
 
+/** On a Migration whose destination is lost: a person's word that the destination node is off. Read once, then taken away. */
+export const RECOVER_ANNOTATION = `${GROUP}/recover`
+/** The one value of RECOVER_ANNOTATION that means something. */
+export const RESUME_SOURCE = 'resume-source'
+
+/** On a destination pod of mode Live: the Migration's UID. Makes the OCI runtime wait for the agent; it gives no right to any state. */
+export const AWAIT_ANNOTATION = `${GROUP}/await`
+/** RuntimeClass, and the runtime's handler, whose OCI runtime heeds AWAIT_ANNOTATION. */
+export const RUNTIME_CLASS = 'podferry'
+/** On a node, with value `true`: its agent has found everything that mode Live needs. */
+export const LIVE_LABEL = `${GROUP}/live`
+
 /** On a destination pod: the Migration's UID. A hint for people and caches; it gives no right to any state. */
 export const MIGRATION_UID_LABEL = `${GROUP}/migration-uid`
 export const MIGRATION_NAME_ANNOTATION = `${GROUP}/migration`

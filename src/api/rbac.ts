@@ -56,7 +56,8 @@ const AGENT: Part = {
     rule(GROUP, 'migrations', 'get list watch'),
     WRITE_STATUS,
     rule('', 'pods', 'get list watch'),
-    rule('', 'nodes', 'get'),
+    // patch: the label that says whether mode Live works there; a ValidatingAdmissionPolicy allows it on the agent's own node only.
+    rule('', 'nodes', 'get patch'),
     rule('', 'nodes/checkpoint', 'create'),
     RECORD_EVENTS,
     rule(CERTIFICATES, 'certificatesigningrequests', 'create get'),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { condition, phaseOf, withCondition } from './conditions.ts'
+import { type ConditionType, condition, phaseOf, withCondition } from './conditions.ts'
 import { migrationCrd } from './crd.ts'
 import { withDelivery } from './delivery.ts'
 import type { MigrationStatus } from './migration.ts'
@@ -58,6 +58,44 @@ test('the phase follows the conditions', () => {
     'Finishing',
     'Succeeded',
   ])
+})
+
+/** Conditions of a Live migration after its commit, and the phase. */
+const AFTER_COMMIT: [string, Partial<Record<ConditionType, 'True' | 'False' | 'Unknown'>>, string][] = [
+  ['pages are still under way', { Restored: 'True' }, 'Streaming'],
+  ['all is there', { Restored: 'True', Delivered: 'True' }, 'Finishing'],
+  ['pages are lost', { Restored: 'True', Delivered: 'False' }, 'RollingBack'],
+  ['pages are lost before the first instruction', { Delivered: 'False' }, 'RollingBack'],
+  ['the destination was lost before it spoke', { Restored: 'Unknown' }, 'DestinationLost'],
+  [
+    'the destination was lost while pages were under way',
+    { Restored: 'True', Delivered: 'Unknown' },
+    'DestinationLost',
+  ],
+]
+for (const [sentence, truths, phase] of AFTER_COMMIT) {
+  test(`mode Live: ${sentence}: ${phase}`, () => {
+    const committed: [string, string][] = [['Committed', 'True'], ...Object.entries(truths)]
+    const status = committed.reduce<MigrationStatus>(
+      (before, [type, status]) =>
+        withCondition(
+          before,
+          { type: type as ConditionType, status: status as 'True', reason: 'DestinationLost', message: '' },
+          NOW,
+        ),
+      { mode: 'Live' },
+    )
+    assert.equal(phaseOf(status), phase)
+  })
+}
+
+test('in mode Live an image says nothing about pages', () => {
+  const live: MigrationStatus = {
+    ...checkpointed,
+    mode: 'Live',
+    containers: (checkpointed.containers ?? []).slice(0, 1),
+  }
+  assert.equal(withDelivery(live, { container: 'a', digest: 'd', via: 'RegistryEvent' }, NOW), live)
 })
 
 const checkpointed = withCondition(
