@@ -19,17 +19,17 @@ before(async () => {
   root = await mkdtemp(join(tmpdir(), 'podferry-runc-'))
   wrapper = join(root, 'wrapper')
   const text = await readFile(new URL('../../runtime/podferry-runc', import.meta.url), 'utf8')
-  const moved = text.replaceAll(/=\/(usr|run)\//g, `=${root}/$1/`).replace('patience=100', 'patience=1')
+  const moved = text.replaceAll(/=\/(opt|run)\//g, `=${root}/$1/`).replace('patience=100', 'patience=1')
   assert.equal(moved.split(root).length, 4, 'the wrapper names its three places literally')
   await writeFile(wrapper, moved, { mode: 0o755 })
 })
 after(() => rm(root, { recursive: true }))
 beforeEach(async () => {
-  for (const folder of ['usr', 'run', 'bundle']) await rm(join(root, folder), { recursive: true, force: true })
-  await mkdir(join(root, 'usr/local/sbin'), { recursive: true })
+  for (const folder of ['opt', 'run', 'bundle']) await rm(join(root, folder), { recursive: true, force: true })
+  await mkdir(join(root, 'opt/podferry/bin'), { recursive: true })
   await mkdir(join(root, 'bundle'), { recursive: true })
   const runc = `#!/bin/sh\nprintf '%s\\n' "$@" > ${root}/called\nexit $(cat ${root}/code)\n`
-  await writeFile(join(root, 'usr/local/sbin/podferry-real-runc'), runc, { mode: 0o755 })
+  await writeFile(join(root, 'opt/podferry/bin/runc'), runc, { mode: 0o755 })
   await writeFile(join(root, 'code'), '0')
   for (const file of ['called', 'log']) await rm(join(root, file), { force: true })
 })
@@ -64,12 +64,16 @@ async function stage(): Promise<string> {
   return folder
 }
 
-/** Waits until the wrapper says that it waits, then answers through the gate. */
-async function answer(folder: string, verdict: string): Promise<void> {
+async function waiting(folder: string): Promise<void> {
   for (let tries = 0; !existsSync(join(folder, 'waiting')); tries++) {
     assert.ok(tries < 200, 'the wrapper does not wait')
     await sleep(10)
   }
+}
+
+/** Waits until the wrapper says that it waits, then answers through the gate. */
+async function answer(folder: string, verdict: string): Promise<void> {
+  await waiting(folder)
   await writeFile(join(folder, 'gate'), `${verdict}\n`)
 }
 
@@ -101,7 +105,8 @@ test('an arriving container waits at the gate and is restored; its start has not
   const place = ['--image-path', `${folder}/image`, '--work-path', `${folder}/work`]
   const files = ['--bundle', join(root, 'bundle'), '--pid-file', join(root, 'pid')]
   assert.deepEqual(await called(), [...globals(), 'restore', '--detach', '--lazy-pages', ...files, ...place, ID])
-  assert.equal((await readFile(join(folder, 'waiting'), 'utf8')).trim(), ID)
+  assert.equal(await readFile(join(folder, 'waiting'), 'utf8'), `${ID}\n${join(root, 'bundle')}\n`)
+  assert.equal(await readFile(join(folder, 'outcome'), 'utf8'), 'restored\n')
 
   await rm(join(root, 'called'))
   assert.equal((await run([...globals(), 'start', ID])).code, 0)
@@ -120,6 +125,7 @@ test('a restore that fails says so where kubelet looks, and its start is runc’
   await answer(folder, 'restore')
   assert.equal((await created).code, 1)
   assert.match(JSON.parse(await readFile(join(root, 'log'), 'utf8')).msg, /exit code 7/)
+  assert.equal(await readFile(join(folder, 'outcome'), 'utf8'), 'failed 7\n')
   assert.equal(existsSync(join(root, `run/podferry/restored/by-container/${ID}`)), false)
 })
 
@@ -146,6 +152,58 @@ test('an aborted migration creates nothing', async () => {
   await answer(folder, 'abort')
   assert.equal((await created).code, 1)
   assert.equal(existsSync(join(root, 'called')), false)
+})
+
+for (const moment of ['before it waits', 'while it waits for a folder', 'while it waits at the gate']) {
+  test(`a move that is given up ${moment} creates nothing`, async () => {
+    await arriving()
+    const refuse = async () => {
+      await mkdir(join(root, `run/podferry/restore/${POD}`), { recursive: true })
+      await writeFile(join(root, `run/podferry/restore/${POD}/refused`), '')
+    }
+    if (moment === 'before it waits') await refuse()
+    const folder = moment.endsWith('gate') ? await stage() : undefined
+    const created = run([...globals(), ...createArguments()])
+    if (folder !== undefined) await waiting(folder)
+    await refuse()
+    const { code, stderr } = await created
+    assert.equal(code, 1)
+    assert.match(stderr, /was given up/)
+    assert.equal(existsSync(join(root, 'called')), false)
+  })
+}
+
+test('state that was used once is not used again', async () => {
+  await arriving()
+  const folder = await stage()
+  await writeFile(join(folder, 'outcome'), 'failed 1\n')
+  const { code, stderr } = await run([...globals(), ...createArguments()])
+  assert.equal(code, 1)
+  assert.match(stderr, /used already/)
+})
+
+test('a container that waits after a reboot is started afresh once the agent says that its move is over', async () => {
+  await arriving()
+  const created = run([...globals(), ...createArguments()])
+  await sleep(150)
+  await mkdir(join(root, 'run/podferry/restored/by-pod'), { recursive: true })
+  await writeFile(join(root, `run/podferry/restored/by-pod/${POD}`), '')
+  assert.equal((await created).code, 0)
+  assert.deepEqual(await called(), [...globals(), ...createArguments()])
+})
+
+test('a restored program inherits the same descriptors as any other: the shim’s pipes, not the gate', async () => {
+  await arriving()
+  const probe = `#!/bin/sh\nls -l /proc/$$/fd > ${root}/called\n`
+  await writeFile(join(root, 'opt/podferry/bin/runc'), probe, { mode: 0o755 })
+  const kinds = async () => (await called()).flatMap((line) => /(\d+) -> ([^:]*)/.exec(line)?.slice(1).join(' ') ?? [])
+  await run([...globals(), 'state', ID])
+  const ordinary = await kinds()
+  const folder = await stage()
+  const created = run([...globals(), ...createArguments()])
+  await answer(folder, 'restore')
+  await created
+  assert.deepEqual(await kinds(), ordinary)
 })
 
 test('a container of a pod that has arrived before is started afresh', async () => {
