@@ -1,12 +1,13 @@
 /** Real processes in real cgroups of this machine: needs root. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { eventually } from '../../../lab/scenario/eventually.ts'
 import type { JobCgroup } from './job-cgroups.ts'
 import { createJobs } from './jobs.ts'
@@ -67,22 +68,59 @@ test('a job lives in its own cgroup of every hierarchy, and only one of a name r
   }),
 )
 
-test('a kill takes all that the job has begun, in the namespaces of the node too', { skip }, () =>
+/** In the folder `child` the job writes the IDs of two processes that do not end by themselves. */
+const FAMILY = 'sleep 60 & echo $! >child; (trap "" TERM HUP; sleep 60) & echo $! >>child; wait'
+
+const childrenIn = (folder: string) =>
+  eventually(
+    'both children have begun',
+    async () => {
+      const pids = (await readFile(join(folder, 'child'), 'utf8')).trim().split('\n').map(Number)
+      return pids.length === 2 && pids
+    },
+    5000,
+    10,
+  )
+
+test('a kill takes all that the job has begun', { skip }, () =>
   withFolder(async (folder, jobs) => {
-    const script = 'sleep 60 & echo $! >child; (trap "" TERM HUP; sleep 60) & echo $! >>child; wait'
-    await jobs.start({ folder, name: 'nap', argv: ['/bin/sh', '-c', script], onNode: true, cwd: folder })
-    const children = await eventually(
-      'both children have begun',
-      async () => {
-        const pids = (await readFile(join(folder, 'child'), 'utf8')).trim().split('\n').map(Number)
-        return pids.length === 2 && pids
-      },
-      5000,
-      10,
-    )
+    await jobs.start({ folder, name: 'nap', argv: ['/bin/sh', '-c', FAMILY], onNode: false, cwd: folder })
+    const children = await childrenIn(folder)
     await jobs.kill(folder, 'nap')
     for (const pid of children) assert.ok((await statOf(pid))?.zombie ?? true, `${pid} lives`)
     assert.deepEqual(await jobs.state(folder, 'nap'), { is: 'ended', exitCode: 137 })
+  }),
+)
+
+test('a job in the namespaces of process 1 is found and killed like any other', { skip }, () =>
+  withFolder(async (folder) => {
+    // Process 1 of this machine need not be ours: a small node is made, the agent runs in it.
+    const agent = join(folder, 'agent.ts')
+    await writeFile(
+      agent,
+      `import { readFileSync } from 'node:fs'
+       import { setTimeout as delay } from 'node:timers/promises'
+       import { createJobs } from ${JSON.stringify(join(import.meta.dirname, 'jobs.ts'))}
+       import { statOf } from ${JSON.stringify(join(import.meta.dirname, 'processes.ts'))}
+       const folder = ${JSON.stringify(folder)}
+       const children = () => { try { return readFileSync(folder + '/child', 'utf8').trim().split('\\n').map(Number) } catch { return [] } }
+       const jobs = createJobs('/', [])
+       await jobs.start({ folder, name: 'nap', argv: ['/bin/sh', '-c', ${JSON.stringify(FAMILY)}], onNode: true, cwd: folder })
+       while (children().length < 2) await delay(10)
+       const before = (await Promise.all(children().map(statOf))).map((stat) => stat?.zombie)
+       await jobs.kill(folder, 'nap')
+       const after = (await Promise.all(children().map(statOf))).map((stat) => stat?.zombie ?? true)
+       console.log(JSON.stringify({ before, after, state: await jobs.state(folder, 'nap') }))`,
+    )
+    const namespaces = ['--mount', '--uts', '--ipc', '--net', '--pid', '--fork', '--mount-proc']
+    const { stdout } = await promisify(execFile)('unshare', [...namespaces, process.execPath, agent], {
+      timeout: 10_000,
+    })
+    assert.deepEqual(JSON.parse(stdout), {
+      before: [false, false],
+      after: [true, true],
+      state: { is: 'ended', exitCode: 137 },
+    })
   }),
 )
 
