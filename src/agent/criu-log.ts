@@ -170,13 +170,22 @@ export async function dumpErrors(hostRoot: string, containerID: string, since: n
     `/var/lib/containers/storage/overlay-containers/${containerID}/userdata/dump.log`,
   ]
   for (const candidate of candidates) {
-    const path = join(hostRoot, candidate)
-    const found = await stat(path).catch(() => undefined)
-    if (!found?.isFile() || found.mtimeMs < since) continue
-    const lines = criuErrors(await tail(path, found.size))
+    const lines = await errorsIn(join(hostRoot, candidate), since)
     if (lines.length > 0) return lines
   }
   return []
+}
+
+/**
+ * The errors that CRIU has written into one log.
+ *
+ * @param path as this process sees it
+ * @param since milliseconds since 1970: an older log is of an earlier dump
+ * @returns an empty list when there is no such log
+ */
+export async function errorsIn(path: string, since: number): Promise<string[]> {
+  const found = await stat(path).catch(() => undefined)
+  return found?.isFile() && found.mtimeMs >= since ? criuErrors(await tail(path, found.size)) : []
 }
 
 async function tail(path: string, size: number): Promise<string> {

@@ -20,14 +20,15 @@ export const referenceOf = ({ metadata }: Migration): MigrationReference => ({
 
 /**
  * @param change pure; gets the newest status and checks its own preconditions on it; the same object means no change
+ * @returns the Migration of that name as it is now, which has another UID when it is another one
  * @throws KubeError NotFound when there is no Migration of that name, a conflict after repeated ones
  */
 export async function writeStatus(
   client: KubeClient,
   { namespace, name, uid }: MigrationReference,
   change: (status: MigrationStatus) => MigrationStatus,
-): Promise<void> {
-  await updateStatus(client, MIGRATIONS, namespace, name, (migration) => {
+): Promise<Migration> {
+  return await updateStatus(client, MIGRATIONS, namespace, name, (migration) => {
     const before = migration.status ?? {}
     const after = migration.metadata.uid === uid ? change(before) : before
     return after === before ? migration : { ...migration, status: { ...after, phase: phaseOf(after) } }

@@ -13,6 +13,7 @@ export type Withdrawal = 'withdrawn' | 'claimed' | 'absent'
 export const FENCE_FOLDER = '/run/podferry/fence'
 
 const places = ['announced', 'claimed', 'withdrawn'] as const
+type Place = (typeof places)[number]
 
 /** The announcements of one node. */
 export class Claims {
@@ -28,21 +29,16 @@ export class Claims {
    * @throws PodferryError `PodBusy` when another Migration has announced or frozen the pod
    */
   async announce(name: string, migrationUID: string): Promise<void> {
-    for (const place of places) await mkdir(join(this.#folder, place), { recursive: true, mode: 0o700 })
-    const other = await this.#owner('claimed', name)
-    if (other !== undefined && other !== migrationUID) throw podBusy(name, other)
-    // Linked into place whole: the hook may rename it the instant it appears.
-    const draft = join(this.#folder, `.${migrationUID}`)
-    await writeFile(draft, migrationUID, { mode: 0o600 })
-    try {
-      await link(draft, this.#path('announced', name))
-    } catch (error) {
-      if (!isCode(error, 'EEXIST')) throw error
-      const owner = await this.#owner('announced', name)
-      if (owner !== migrationUID) throw podBusy(name, owner ?? 'unknown')
-    } finally {
-      await rm(draft, { force: true })
-    }
+    await this.#put('announced', name, migrationUID, 'claimed')
+  }
+
+  /**
+   * Claims at once, for a freeze without the hook. Call it before the freeze: what is frozen without a claim, nobody would thaw.
+   *
+   * @throws PodferryError `PodBusy` when another Migration has announced or frozen the pod
+   */
+  async claim(name: string, migrationUID: string): Promise<void> {
+    await this.#put('claimed', name, migrationUID, 'announced')
   }
 
   /** After this the hook does nothing more, or it has claimed already and a freeze follows. */
@@ -76,7 +72,25 @@ export class Claims {
     }
   }
 
-  async #owner(place: (typeof places)[number], name: string): Promise<string | undefined> {
+  async #put(place: Place, name: string, migrationUID: string, elsewhere: Place): Promise<void> {
+    for (const folder of places) await mkdir(join(this.#folder, folder), { recursive: true, mode: 0o700 })
+    const other = await this.#owner(elsewhere, name)
+    if (other !== undefined && other !== migrationUID) throw podBusy(name, other)
+    // Linked into place whole: the hook may rename an announcement the instant it appears.
+    const draft = join(this.#folder, `.${migrationUID}`)
+    await writeFile(draft, migrationUID, { mode: 0o600 })
+    try {
+      await link(draft, this.#path(place, name))
+    } catch (error) {
+      if (!isCode(error, 'EEXIST')) throw error
+      const owner = await this.#owner(place, name)
+      if (owner !== migrationUID) throw podBusy(name, owner ?? 'unknown')
+    } finally {
+      await rm(draft, { force: true })
+    }
+  }
+
+  async #owner(place: Place, name: string): Promise<string | undefined> {
     try {
       return (await readFile(this.#path(place, name), 'utf8')).trim()
     } catch (error) {
@@ -85,7 +99,7 @@ export class Claims {
     }
   }
 
-  #path(place: (typeof places)[number], name: string): string {
+  #path(place: Place, name: string): string {
     return join(this.#folder, place, name)
   }
 }

@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Claims, type Withdrawal } from './claim.ts'
-import { type FreezerState, freezerState, killAll, thaw } from './freezer.ts'
+import { type FreezerState, freeze, freezerState, killAll, thaw, thawWithin } from './freezer.ts'
 import { cgroupName, memoryFile, type PodCgroup, podCgroupOf } from './pod-cgroup.ts'
 
 export interface Fence {
@@ -11,11 +11,17 @@ export interface Fence {
   /** @throws PodferryError `PodBusy` when another Migration has announced or frozen the pod */
   announce(cgroup: PodCgroup, migrationUID: string): Promise<void>
   withdraw(cgroup: PodCgroup, migrationUID: string): Promise<Withdrawal>
+  /** Claims without the hook, before `freeze`. @throws PodferryError `PodBusy` as `announce` */
+  claim(cgroup: PodCgroup, migrationUID: string): Promise<void>
   isClaimed(cgroup: PodCgroup, migrationUID: string): Promise<boolean>
   claimant(cgroup: PodCgroup): Promise<string | undefined>
   clear(cgroup: PodCgroup, migrationUID: string): Promise<void>
   state(cgroup: PodCgroup): Promise<FreezerState>
   isFrozen(cgroup: PodCgroup): Promise<boolean>
+  /** Returns when every process of the pod stands still. @throws PodferryError `FreezeFailed` */
+  freeze(cgroup: PodCgroup): Promise<void>
+  /** Lets containers run that the OCI runtime has paused; no effect on the pod's own freezer. */
+  thawWithin(cgroup: PodCgroup): Promise<void>
   /** Returns when the kernel says that the processes run. @throws PodferryError `ThawFailed` */
   thaw(cgroup: PodCgroup): Promise<void>
   /** Ends every process without one more instruction, thawing on the way. @throws PodferryError `KillFailed` */
@@ -40,11 +46,14 @@ export function createFence(hostRoot: string): Fence {
     },
     announce: (cgroup, uid) => claims.announce(cgroupName(cgroup), uid),
     withdraw: (cgroup, uid) => claims.withdraw(cgroupName(cgroup), uid),
+    claim: (cgroup, uid) => claims.claim(cgroupName(cgroup), uid),
     isClaimed: (cgroup, uid) => claims.isClaimed(cgroupName(cgroup), uid),
     claimant: (cgroup) => claims.claimant(cgroupName(cgroup)),
     clear: (cgroup, uid) => claims.clear(cgroupName(cgroup), uid),
     state: (cgroup) => freezerState(hostRoot, cgroup),
     isFrozen: async (cgroup) => (await freezerState(hostRoot, cgroup)) === 'frozen',
+    freeze: (cgroup) => freeze(hostRoot, cgroup),
+    thawWithin: (cgroup) => thawWithin(hostRoot, cgroup),
     thaw: (cgroup) => thaw(hostRoot, cgroup),
     killAll: (cgroup) => killAll(hostRoot, cgroup),
     async memoryBytes(cgroup) {

@@ -45,11 +45,11 @@ for (const version of [1, 2] as const) {
     }
   }
 
-  const freeze = async (root: string, cgroup: PodCgroup) => {
+  const freeze = (root: string, cgroup: PodCgroup) => createFence(root).freeze(cgroup)
+  /** What `runc pause` does. */
+  const pause = async (root: string, cgroup: PodCgroup) => {
     const [file, word] = version === 1 ? ['freezer.state', 'FROZEN'] : ['cgroup.freeze', '1']
-    await writeFile(join(root, freezerFolder(cgroup), file), word)
-    const fence = createFence(root)
-    while (!(await fence.isFrozen(cgroup))) await delay(5)
+    await writeFile(join(root, freezerFolder(cgroup), 'container', file), word)
   }
 
   test(`version ${version}: a frozen pod stands still and goes on after the thaw`, { skip }, () =>
@@ -64,6 +64,34 @@ for (const version of [1, 2] as const) {
       await fence.thaw(cgroup)
       assert.equal(await fence.isFrozen(cgroup), false)
       await eventually('it counts on', async () => (await counter()) > stopped, 5_000, 10)
+    }),
+  )
+
+  test(`version ${version}: a paused container runs after pod and container are thawed`, { skip }, () =>
+    withPod(async ({ root, cgroup, counter }) => {
+      const fence = createFence(root)
+      await delay(100)
+      await pause(root, cgroup)
+      await freeze(root, cgroup)
+      const stopped = await counter()
+      await fence.thaw(cgroup)
+      await delay(100)
+      assert.equal(await counter(), stopped)
+      await fence.thawWithin(cgroup)
+      await eventually('it counts on', async () => (await counter()) > stopped, 5_000, 10)
+    }),
+  )
+
+  test(`version ${version}: a killed pod whose container is paused dies without one more instruction`, { skip }, () =>
+    withPod(async ({ root, cgroup, counter }) => {
+      const fence = createFence(root)
+      await delay(100)
+      await pause(root, cgroup)
+      await freeze(root, cgroup)
+      const stopped = await counter()
+      await fence.killAll(cgroup)
+      assert.equal(await counter(), stopped)
+      assert.equal(await readFile(join(root, freezerFolder(cgroup), 'container/cgroup.procs'), 'utf8'), '')
     }),
   )
 
@@ -92,5 +120,7 @@ test('a cgroup that is gone is thawed and empty already', async () => {
   assert.equal(await fence.state(gone), 'gone')
   await fence.thaw(gone)
   await fence.killAll(gone)
+  await fence.thawWithin(gone)
+  await assert.rejects(fence.freeze(gone), { reason: 'FreezeFailed' })
   await rm(root, { recursive: true })
 })

@@ -10,6 +10,8 @@ export type FreezerState = 'thawed' | 'freezing' | 'frozen' | 'gone'
 
 const pollMs = 10
 const patienceMs = 10_000
+/** CRIU holds every task still by then: it is a matter of milliseconds, and the pod's downtime. */
+const freezePatienceMs = 5_000
 
 /** @returns what the kernel says now; `gone` when the cgroup no longer exists */
 export async function freezerState(hostRoot: string, cgroup: PodCgroup): Promise<FreezerState> {
@@ -28,22 +30,39 @@ export async function freezerState(hostRoot: string, cgroup: PodCgroup): Promise
 }
 
 /**
+ * Stops every process of the pod and returns when the kernel says that they stand still. Tasks that CRIU holds count as standing.
+ *
+ * @throws PodferryError `FreezeFailed`; the cgroup may then be half frozen and wants a thaw
+ */
+export async function freeze(hostRoot: string, cgroup: PodCgroup): Promise<void> {
+  let state: FreezerState
+  for (const end = Date.now() + freezePatienceMs; ; await delay(1)) {
+    await writeState(hostRoot, freezerFolder(cgroup), cgroup, true)
+    state = await freezerState(hostRoot, cgroup)
+    if (state === 'frozen') return
+    if (state === 'gone' || Date.now() > end) break
+  }
+  throw new PodferryError({
+    reason: 'FreezeFailed',
+    message: `cgroup ${cgroup.path} is ${state} after it was told to freeze; a process of the pod hangs in the kernel or the pod has just ended`,
+  })
+}
+
+/** Thaws the cgroups below the pod's: a container that `runc pause` has stopped stands still whatever its pod does. */
+export async function thawWithin(hostRoot: string, cgroup: PodCgroup): Promise<void> {
+  for (const folder of await foldersBelow(join(hostRoot, freezerFolder(cgroup))))
+    await writeState('/', folder, cgroup, false)
+}
+
+/**
  * Lets every process of the pod run again and returns when the kernel says that they do.
  *
  * @throws PodferryError `ThawFailed` when the cgroup stays frozen: an ancestor must be frozen by somebody else
  */
 export async function thaw(hostRoot: string, cgroup: PodCgroup): Promise<void> {
-  const file = cgroup.version === 1 ? 'freezer.state' : 'cgroup.freeze'
   const end = Date.now() + patienceMs
   while (Date.now() < end) {
-    try {
-      await writeFile(join(hostRoot, freezerFolder(cgroup), file), cgroup.version === 1 ? 'THAWED' : '0', {
-        flag: 'r+',
-      })
-    } catch (error) {
-      if (isGone(error)) return
-      throw error
-    }
+    await writeState(hostRoot, freezerFolder(cgroup), cgroup, false)
     const state = await freezerState(hostRoot, cgroup)
     if (state === 'thawed' || state === 'gone') return
     await delay(pollMs)
@@ -73,6 +92,7 @@ export async function killAll(hostRoot: string, cgroup: PodCgroup): Promise<void
     for (const pid of fresh) signalled.add(kill(pid))
   }
   await thaw(hostRoot, cgroup)
+  await thawWithin(hostRoot, cgroup)
   while (Date.now() < end) {
     const left = await processesIn(folder)
     if (left.length === 0) return
@@ -84,6 +104,26 @@ export async function killAll(hostRoot: string, cgroup: PodCgroup): Promise<void
     message: `processes of cgroup ${cgroup.path} do not die; they hang in the kernel, see their /proc/PID/stack`,
     retry: 'backoff',
   })
+}
+
+/** Nothing when the cgroup is gone. */
+async function writeState(root: string, folder: string, { version }: PodCgroup, frozen: boolean): Promise<void> {
+  const [file, word] =
+    version === 1 ? ['freezer.state', frozen ? 'FROZEN' : 'THAWED'] : ['cgroup.freeze', frozen ? '1' : '0']
+  try {
+    await writeFile(join(root, folder, file), word, { flag: 'r+' })
+  } catch (error) {
+    if (!isGone(error)) throw error
+  }
+}
+
+async function foldersBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
+    if (!isGone(error)) throw error
+    return []
+  })
+  const own = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name))
+  return [...own, ...(await Promise.all(own.map(foldersBelow))).flat()]
 }
 
 async function processesIn(folder: string): Promise<number[]> {

@@ -128,6 +128,20 @@ test('of hook and withdrawal exactly one wins, and a freeze follows exactly a cl
   assert.ok(won.claimed > 0 && won.withdrawn > 0, `both happen: ${JSON.stringify(won)}`)
 })
 
+test('a claim without the hook keeps every other Migration away, and is there before the freeze', async () => {
+  const cgroup = await pod(1)
+  const fence = createFence(root)
+  const other = MIGRATION.replace('a', 'b')
+  await fence.claim(cgroup, MIGRATION)
+  await fence.claim(cgroup, MIGRATION)
+  assert.equal(await fence.claimant(cgroup), MIGRATION)
+  await assert.rejects(fence.claim(cgroup, other), { reason: 'PodBusy' })
+  await assert.rejects(fence.announce(cgroup, other), { reason: 'PodBusy' })
+  await fence.clear(cgroup, MIGRATION)
+  await fence.announce(cgroup, other)
+  await assert.rejects(fence.claim(cgroup, MIGRATION), { reason: 'PodBusy' })
+})
+
 test('a pod belongs to one Migration at a time, and nobody clears what is not theirs', async () => {
   const cgroup = await pod(1)
   const fence = createFence(root)

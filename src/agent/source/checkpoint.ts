@@ -5,7 +5,7 @@ import { MIGRATIONS, PODS } from '../../api/resources.ts'
 import { PodferryError } from '../../errors.ts'
 import { isNotFound } from '../../kube/error.ts'
 import type { AgentContext } from '../context.ts'
-import { dumpErrors, explainCriu } from '../criu-log.ts'
+import { dumpErrors } from '../criu-log.ts'
 import type { PodCgroup } from '../fence/pod-cgroup.ts'
 import { RUNC_CONF } from '../install/runc-conf.ts'
 import { referenceOf } from '../status.ts'
@@ -13,6 +13,7 @@ import { archiveBytes, archivesOf, checkpointFolder } from './archives.ts'
 import type { SourceDependencies } from './dependencies.ts'
 import { checkDisk } from './disk.ts'
 import type { SourceEntry } from './entry.ts'
+import { failureFrom } from './failure.ts'
 import { plan } from './plan.ts'
 import { dumpTarget } from './preconditions.ts'
 import { unwind } from './unwind.ts'
@@ -109,20 +110,12 @@ async function verifyFence({ fence }: SourceDependencies, { cgroup, uid }: Sourc
   }
 }
 
-/** What the user is told: CRIU's own reason where it is known, the kubelet's otherwise. */
 async function failureOf({ hostRoot, log }: AgentContext, entry: SourceEntry, error: unknown) {
-  const known = error instanceof PodferryError ? error : undefined
   const criuLog = await dumpErrors(hostRoot, entry.container.id, Date.parse(entry.startedAt)).catch((err) => {
     log.warn({ err }, "CRIU's log cannot be read")
     return []
   })
-  const said = error instanceof Error ? error.message : String(error)
-  const explained = explainCriu(criuLog)
-  return {
-    reason: explained?.reason ?? known?.reason ?? 'CheckpointFailed',
-    message: explained === undefined ? said : `${explained.message}. ${said}`,
-    criuLog,
-  }
+  return failureFrom(error, criuLog)
 }
 
 const cgroupNotFound = (pod: string) =>

@@ -58,7 +58,7 @@ export async function deliver(
 }
 
 /** Looked up each time: a node that was replaced may come back under another address. */
-async function destination(
+export async function destination(
   { client }: AgentContext,
   { status }: Migration,
 ): Promise<{ name: string; address: string }> {

@@ -1,11 +1,7 @@
 /** The source side of Migrations whose pod runs on this node: looks, plans, does the next thing that is missing. */
 import { truth } from '../../api/conditions.ts'
 import type { Migration, MigrationStatus } from '../../api/migration.ts'
-import { MIGRATION_UID_LABEL } from '../../api/names.ts'
-import type { Pod } from '../../api/pod.ts'
-import { MIGRATIONS, PODS } from '../../api/resources.ts'
 import { PodferryError } from '../../errors.ts'
-import { isNotFound } from '../../kube/error.ts'
 import type { AgentContext, MigrationHandler } from '../context.ts'
 import { referenceOf, writeStatus } from '../status.ts'
 import { dump, prepare } from './checkpoint.ts'
@@ -13,6 +9,7 @@ import { deliver } from './deliver.ts'
 import type { SourceDependencies } from './dependencies.ts'
 import type { SourceEntry } from './entry.ts'
 import { plan, type SourceAction, type SourceView } from './plan.ts'
+import { forgottenRelease, podState, tellPod } from './pods.ts'
 import { release } from './release.ts'
 import * as report from './report.ts'
 import { Tasks } from './tasks.ts'
@@ -53,22 +50,10 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
       status,
       entry,
       task: tasks.kind(uid) ?? (sent ? 'sent' : undefined),
-      pod: podMatters ? await podState(migration) : 'present',
+      pod: podMatters ? await podState(client, migration) : 'present',
       frozen: fenced && (await fence.isFrozen(entry.cgroup)),
     }
   }
-
-  const podState = async ({ metadata, spec, status }: Migration): Promise<SourceView['pod']> => {
-    const pod = await getPod(metadata.namespace ?? 'default', spec.podName)
-    if (pod?.metadata.uid !== status?.source?.podUID) return 'gone'
-    return pod?.metadata.deletionTimestamp === undefined ? 'present' : 'leaving'
-  }
-
-  const getPod = async (namespace: string, name: string): Promise<Pod | undefined> =>
-    await client.get(PODS, namespace, name).catch((error) => {
-      if (!isNotFound(error)) throw error
-      return undefined
-    })
 
   const act = async (action: SourceAction, migration: Migration): Promise<void> => {
     const reference = referenceOf(migration)
@@ -90,6 +75,7 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
         if (!entry) return
         await write(report.checkpointed(entry, now()))
         return tellPod(
+          deps.recorder,
           entry,
           'Frozen',
           `checkpointed for Migration ${reference.name}; frozen until it has moved or runs on`,
@@ -98,7 +84,8 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
         if (entry?.failure) await write(report.failed(entry.failure, now()))
         return
       case 'reportLost':
-        return await write(report.lost(action.what, now()))
+        await write(report.lost(action.what, now()))
+        return
       case 'deliver':
         if (entry) startDelivery(migration, entry)
         return
@@ -108,20 +95,11 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
         const podUID = migration.status?.source?.podUID ?? ''
         await release(ctx, deps, { migrationUID: uid, podUID, entry, by: action.by })
         if (entry?.step === 'fenced' && action.by === 'thaw')
-          tellPod(entry, 'Resumed', 'the migration was rolled back; runs on')
-        return await write(report.cleaned(now()))
+          tellPod(deps.recorder, entry, 'Resumed', 'the migration was rolled back; runs on')
+        await write(report.cleaned(now()))
       }
     }
   }
-
-  /** `kubectl describe pod` says why it stands still, and since when it does not any more. */
-  const tellPod = ({ namespace, pod: { name, uid: podUID } }: SourceEntry, reason: string, message: string) =>
-    deps.recorder.event(
-      { apiVersion: 'v1', kind: 'Pod', metadata: { namespace, name, uid: podUID } },
-      'Normal',
-      reason,
-      message,
-    )
 
   const begin = async (migration: Migration) => {
     try {
@@ -147,24 +125,9 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
   /** The Migration is gone although its finalizer was ours to wait for: somebody took it off by force. */
   const releaseForgotten = async (entry: SourceEntry) => {
     const { uid, namespace, name, pod } = entry
-    const still = await client.get(MIGRATIONS, namespace, name).catch((error) => {
-      if (!isNotFound(error)) throw error
-      return undefined
-    })
-    if (still?.metadata.uid === uid) return
-    const { items } = await client.list(PODS, { namespace, labelSelector: `${MIGRATION_UID_LABEL}=${uid}` })
-    const destination = items.find(({ status }) => !['Succeeded', 'Failed'].includes(status?.phase ?? ''))
-    const source = await getPod(namespace, pod.name)
-    const leaving = source?.metadata.uid !== pod.uid || source.metadata.deletionTimestamp !== undefined
-    if (destination !== undefined && !leaving) {
-      throw new PodferryError({
-        reason: 'MigrationRemovedByForce',
-        message: `Migration ${namespace}/${name} was removed by force while its destination pod ${destination.metadata.name} exists; the source pod ${pod.name} stays frozen: delete one of the two pods`,
-        retry: 'backoff',
-      })
-    }
+    const by = await forgottenRelease(client, entry)
+    if (by === undefined) return
     await tasks.stop(uid)
-    const by = destination === undefined ? 'thaw' : 'kill'
     await release(ctx, deps, { migrationUID: uid, podUID: pod.uid, entry, by })
     log.warn({ migration: `${namespace}/${name}`, pod: pod.name, by }, 'released a Migration that was removed by force')
   }

@@ -9,16 +9,27 @@ interface Task {
   done: Promise<void>
 }
 
+/** Rejects when the signal aborts. */
+export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>
+
+const pause: Sleep = (ms, signal) => delay(ms, undefined, { ref: false, ...(signal ? { signal } : {}) })
+
 export class Tasks {
   readonly #tasks = new Map<string, Task>()
   readonly #wake: (uid: string) => void
   readonly #onError: (uid: string, kind: TaskKind, error: unknown) => void
+  readonly #sleep: Sleep
   /** After a failure the Migration is looked at again, but not in a tight loop. */
   static readonly RETRY_MS = 1_000
 
-  constructor(wake: (uid: string) => void, onError: (uid: string, kind: TaskKind, error: unknown) => void) {
+  constructor(
+    wake: (uid: string) => void,
+    onError: (uid: string, kind: TaskKind, error: unknown) => void,
+    sleep: Sleep = pause,
+  ) {
     this.#wake = wake
     this.#onError = onError
+    this.#sleep = sleep
   }
 
   kind(uid: string): TaskKind | undefined {
@@ -33,7 +44,7 @@ export class Tasks {
       .catch(async (error) => {
         if (abort.signal.aborted) return
         this.#onError(uid, kind, error)
-        await delay(Tasks.RETRY_MS, undefined, { ref: false, signal: abort.signal }).catch(() => undefined)
+        await this.#sleep(Tasks.RETRY_MS, abort.signal).catch(() => undefined)
       })
       .then(() => {
         this.#tasks.delete(uid)
@@ -42,7 +53,7 @@ export class Tasks {
     this.#tasks.set(uid, { kind, abort, done })
   }
 
-  /** Ends a delivery and waits for its end; a dump cannot be ended, only waited for. */
+  /** Ends a delivery and waits for its end; a dump of mode Image cannot be ended, only waited for. */
   async stop(uid: string): Promise<void> {
     const task = this.#tasks.get(uid)
     task?.abort.abort()

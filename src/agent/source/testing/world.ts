@@ -249,6 +249,9 @@ export class World {
             if (node.announced !== '') [node.withdrawn, node.announced] = [node.announced, '']
             return node.claimed !== '' ? 'claimed' : node.withdrawn !== '' ? 'withdrawn' : 'absent'
           }),
+        claim: () => effect(() => void Object.assign(node, { claimed: UID })),
+        freeze: () => effect(() => void Object.assign(node, { frozen: true })),
+        thawWithin: () => effect(() => undefined),
         isClaimed: () => effect(() => node.claimed !== ''),
         claimant: () => effect(() => (node.claimed === '' ? undefined : node.claimed)),
         clear: () => effect(() => void Object.assign(node, { announced: '', claimed: '', withdrawn: '' })),
