@@ -100,12 +100,15 @@ test('an arriving container waits at the gate and is restored; its start has not
   await arriving()
   const folder = await stage()
   const created = run([...globals(), ...createArguments()])
-  await answer(folder, 'restore')
+  await answer(folder, `restore ${ID}`)
   assert.equal((await created).code, 0)
   const place = ['--image-path', `${folder}/image`, '--work-path', `${folder}/work`]
   const files = ['--bundle', join(root, 'bundle'), '--pid-file', join(root, 'pid')]
   assert.deepEqual(await called(), [...globals(), 'restore', '--detach', '--lazy-pages', ...files, ...place, ID])
-  assert.equal(await readFile(join(folder, 'waiting'), 'utf8'), `${ID}\n${join(root, 'bundle')}\n`)
+  assert.match(
+    await readFile(join(folder, 'waiting'), 'utf8'),
+    new RegExp(`^${ID}\n${join(root, 'bundle')}\n[1-9]\\d*\n$`),
+  )
   assert.equal(await readFile(join(folder, 'outcome'), 'utf8'), 'restored\n')
 
   await rm(join(root, 'called'))
@@ -122,7 +125,7 @@ test('a restore that fails says so where kubelet looks, and its start is runc’
   await writeFile(join(root, 'code'), '7')
   const folder = await stage()
   const created = run([...globals(), ...createArguments()])
-  await answer(folder, 'restore')
+  await answer(folder, `restore ${ID}`)
   assert.equal((await created).code, 1)
   assert.match(JSON.parse(await readFile(join(root, 'log'), 'utf8')).msg, /exit code 7/)
   assert.equal(await readFile(join(folder, 'outcome'), 'utf8'), 'failed 7\n')
@@ -176,10 +179,43 @@ for (const moment of ['before it waits', 'while it waits for a folder', 'while i
 test('state that was used once is not used again', async () => {
   await arriving()
   const folder = await stage()
-  await writeFile(join(folder, 'outcome'), 'failed 1\n')
+  await mkdir(join(folder, 'used'))
   const { code, stderr } = await run([...globals(), ...createArguments()])
   assert.equal(code, 1)
   assert.match(stderr, /used already/)
+})
+
+test('state that another has used while this one waited is not used again', async () => {
+  await arriving()
+  const folder = await stage()
+  const created = run([...globals(), ...createArguments()])
+  await waiting(folder)
+  await mkdir(join(folder, 'used'))
+  await writeFile(join(folder, 'gate'), `restore ${ID}\n`)
+  const { code, stderr } = await created
+  assert.equal(code, 1)
+  assert.match(stderr, /used already/)
+  assert.equal(existsSync(join(root, 'called')), false)
+})
+
+test('a word for an earlier attempt of the container restores nothing', async () => {
+  await arriving()
+  const folder = await stage()
+  const created = run([...globals(), ...createArguments()])
+  await answer(folder, `restore ${'f'.repeat(64)}`)
+  assert.equal((await created).code, 1)
+  assert.equal(existsSync(join(root, 'called')), false)
+  assert.equal(existsSync(join(folder, 'used')), false)
+})
+
+test('a pod that was given up after it had arrived starts nothing afresh', async () => {
+  await arriving()
+  for (const mark of ['restored/by-pod', 'restore']) await mkdir(join(root, 'run/podferry', mark), { recursive: true })
+  await writeFile(join(root, `run/podferry/restored/by-pod/${POD}`), '')
+  await mkdir(join(root, `run/podferry/restore/${POD}`))
+  await writeFile(join(root, `run/podferry/restore/${POD}/refused`), '')
+  assert.match((await run([...globals(), ...createArguments()])).stderr, /was given up/)
+  assert.equal(existsSync(join(root, 'called')), false)
 })
 
 test('a container that waits after a reboot is started afresh once the agent says that its move is over', async () => {
@@ -201,7 +237,7 @@ test('a restored program inherits the same descriptors as any other: the shim’
   const ordinary = await kinds()
   const folder = await stage()
   const created = run([...globals(), ...createArguments()])
-  await answer(folder, 'restore')
+  await answer(folder, `restore ${ID}`)
   await created
   assert.deepEqual(await kinds(), ordinary)
 })
