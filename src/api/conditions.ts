@@ -64,11 +64,13 @@ export function withCondition(
   return { ...status, conditions: [...others, next].sort((a, b) => order(a) - order(b)) }
 }
 
-/** @returns the condition by which only the source may run on: aborted, not restored, or (Live) its memory can't be completed */
+/** @returns the condition by which only the source may run on: aborted, not restored, or (Live) the memory can't be completed */
 export function rollbackCause(status: MigrationStatus | undefined): Condition | undefined {
-  const given: ConditionType[] = ['Committed', 'Restored']
-  if (status?.mode === 'Live' && isTrue(status, 'Committed')) given.push('Delivered')
-  return given.map((type) => condition(status, type)).find((found) => found?.status === 'False')
+  if (isFalse(status, 'Committed')) return condition(status, 'Committed')
+  if (!isTrue(status, 'Committed')) return undefined
+  if (isFalse(status, 'Restored')) return condition(status, 'Restored')
+  // In mode Image Delivered speaks of the time before the commit.
+  return status?.mode === 'Live' && isFalse(status, 'Delivered') ? condition(status, 'Delivered') : undefined
 }
 
 const LOST = 'DestinationLost'

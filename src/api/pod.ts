@@ -90,7 +90,7 @@ export interface Node extends KubeObject {
   metadata: Metadata
   spec?: { unschedulable?: boolean; taints?: { key: string; value?: string; effect: string }[] }
   status?: {
-    conditions?: { type: string; status: string; reason?: string; message?: string }[]
+    conditions?: { type: string; status: string; reason?: string; message?: string; lastTransitionTime?: string }[]
     addresses?: { type: string; address: string }[]
     nodeInfo?: { architecture: string; containerRuntimeVersion: string; kernelVersion: string; operatingSystem: string }
   }

@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { cancel, cancelCommand } from './commands/cancel.ts'
 import { list, listCommand } from './commands/list.ts'
 import { migrate, migrateCommand } from './commands/migrate.ts'
+import { recover, recoverCommand } from './commands/recover.ts'
 import { status, statusCommand } from './commands/status.ts'
 import { version, versionCommand } from './commands/version.ts'
 import { withConnectionFlags } from './connection-options.ts'
@@ -33,6 +34,7 @@ export function createProgram(io: Io, onEnd: (exitCode: ExitCode) => void): Comm
     statusCommand(async (flags, name) => onEnd(await status(name, flags, io))),
     listCommand(async (flags) => onEnd(await list(flags, io))),
     cancelCommand(async (flags, name) => onEnd(await cancel(name, flags, io))),
+    recoverCommand(async (flags, name) => onEnd(await recover(name, flags, io))),
     versionCommand(async (flags) => onEnd(await version(flags, io))),
   ]
   for (const command of commands) program.addCommand(command.copyInheritedSettings(program))

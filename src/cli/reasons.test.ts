@@ -12,7 +12,7 @@ const BIRTHPLACES = [
   'src/agent/source/{checkpoint,disk,preconditions,report,unwind}.ts',
   'src/agent/destination/{observe,prepare}.ts',
 ]
-/** As a field, as the first argument of a helper, as the last one, as a cell of a table. */
+/** As a field, as the first argument of a helper, as the last one, as a cell of a table, as a constant. */
 const FORMS = [
   /reason: (?:\w+ \? )?'([A-Z]\w+)'/g,
   /reason: [^,]*(?:\?\?|:) '([A-Z]\w+)'/g,
@@ -20,6 +20,7 @@ const FORMS = [
   /giveUp\([^)]*'([A-Z]\w+)',?\s*\)/g,
   /^ +'([A-Z][a-z]\w*)',$/gm,
   /[/)], '([A-Z][a-z]\w*)', ['"]/g,
+  /^export const [A-Z]+ = '([A-Z][a-z]\w*)'$/gm,
 ]
 /** Successes and states on the way, which ask for nothing. */
 const PEACEFUL = ['PreflightPassed', 'InProgress', 'Fenced', 'Ready', 'CheckpointDelivered', 'SourcePodDeleted']

@@ -52,7 +52,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   }
 
   const act = async (snapshot: Snapshot, decision: Plan) => {
-    const deps = { client, log, mayAct }
+    const deps = { client, log, recorder, mayAct }
     try {
       await execute(deps, snapshot, decision)
     } catch (error) {

@@ -1,16 +1,18 @@
 /** The effects of a plan. Each is idempotent: done twice, or done after it was already done, it changes nothing. */
 import type { Logger } from 'pino'
-import type { MigrationStatus } from '../api/migration.ts'
-import { FINALIZER } from '../api/names.ts'
+import type { Migration, MigrationStatus } from '../api/migration.ts'
+import { FINALIZER, RECOVER_ANNOTATION } from '../api/names.ts'
 import { MIGRATIONS, PODS } from '../api/resources.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { isAlreadyExists, isConflict, isNotFound } from '../kube/error.ts'
+import type { EventRecorder } from '../kube/events.ts'
 import type { Snapshot } from './snapshot.ts'
 import type { Command, Plan } from './step.ts'
 
 export interface ExecuteDeps {
   client: KubeClient
   log: Logger
+  recorder: Pick<EventRecorder, 'event'>
   /** Asked right before each effect: a controller that lost its lease must not act any more. */
   mayAct(): boolean
 }
@@ -34,7 +36,8 @@ const writeStatus = (
     if (mayAct()) await client.replaceStatus(MIGRATIONS, { ...migration, status })
   })
 
-async function carryOut({ client, log }: ExecuteDeps, { migration }: Snapshot, command: Command): Promise<void> {
+async function carryOut(deps: ExecuteDeps, { migration }: Snapshot, command: Command): Promise<void> {
+  const { client, log } = deps
   const { name, namespace = 'default' } = migration.metadata
   log.info({ migration: `${namespace}/${name}`, ...describe(command) }, 'command')
   switch (command.do) {
@@ -48,6 +51,8 @@ async function carryOut({ client, log }: ExecuteDeps, { migration }: Snapshot, c
       )
     case 'deleteMigration':
       return ignoring(isNotFound, () => client.delete(MIGRATIONS, namespace, name))
+    case 'dropRecovery':
+      return dropRecovery(deps, migration, command.why)
     case 'createPod':
       return ignoring(isAlreadyExists, () => client.create(PODS, command.pod))
     case 'deletePod':
@@ -73,6 +78,19 @@ const setFinalizers = (client: KubeClient, { metadata }: Snapshot['migration'], 
         body: { metadata: { finalizers, resourceVersion: metadata.resourceVersion } },
       }),
   )
+
+/** Taken away with the version that was judged: a word given since is another word. */
+async function dropRecovery({ client, recorder }: ExecuteDeps, migration: Migration, why: string | undefined) {
+  const { namespace, name, resourceVersion } = migration.metadata
+  const body = { metadata: { resourceVersion, annotations: { [RECOVER_ANNOTATION]: null } } }
+  await ignoring(
+    (error) => isConflict(error) || isNotFound(error),
+    async () => {
+      await client.patch(MIGRATIONS, namespace, name, { type: 'merge', body })
+      if (why !== undefined) recorder.event(migration, 'Warning', 'RecoverIgnored', why)
+    },
+  )
+}
 
 async function ignoring(harmless: (error: unknown) => boolean, effect: () => Promise<unknown>): Promise<void> {
   try {

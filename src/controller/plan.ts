@@ -9,9 +9,11 @@ import { type Plan, type Step, WAIT } from './step.ts'
 import { abort } from './steps/abort.ts'
 import { accept } from './steps/accept.ts'
 import { guard, retire } from './steps/housekeeping.ts'
+import { openDestination } from './steps/open-destination.ts'
 import { commit, pullImages } from './steps/prepare.ts'
+import { recover } from './steps/recover.ts'
 import { removeSource } from './steps/remove-source.ts'
-import { restore } from './steps/restore.ts'
+import { restore, restoreLive } from './steps/restore.ts'
 import { refusal, rollback } from './steps/rollback.ts'
 
 const STEPS: readonly Step[] = [
@@ -20,9 +22,12 @@ const STEPS: readonly Step[] = [
   accept,
   refusal,
   abort,
+  openDestination,
   pullImages,
   commit,
+  recover,
   restore,
+  restoreLive,
   removeSource,
   rollback,
 ]

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MIGRATION_UID_LABEL } from '../api/names.ts'
-import { destinationPod, destinationPodName, pullPod } from './pods.ts'
+import { AWAIT_ANNOTATION, MIGRATION_UID_LABEL, RUNTIME_CLASS } from '../api/names.ts'
+import { containersOf, destinationPod, destinationPodName, isWaitingPod, pullPod, waitingPod } from './pods.ts'
 import { aMigration, aPod, MIGRATION_UID, POD_UID } from './testing/builders.ts'
 
 const accepted = () => aMigration({}, { source: { node: 'node-1', podUID: POD_UID }, destination: { node: 'node-2' } })
@@ -63,4 +63,30 @@ test('without a destination the pull pod asks the scheduler for any node but the
 test('an annotation that does not parse is as good as absent', () => {
   const pod = destinationPod(accepted(), aPod({}, { annotations: { 'podferry.dev/original-images': '{' } }))
   assert.equal(pod.metadata.annotations['podferry.dev/original-images'], '{"main":"registry.test/counter:1"}')
+})
+
+test('the waiting pod of mode Live runs the original images by digest, under the runtime that waits', () => {
+  const migration = accepted()
+  migration.status = { ...migration.status, containers: containersOf(aPod()) }
+  const pod = waitingPod(migration, aPod())
+  assert.equal(pod.spec.containers[0]?.image, `registry.test/counter@sha256:${'a'.repeat(64)}`)
+  assert.equal(pod.spec.runtimeClassName, RUNTIME_CLASS)
+  assert.equal(pod.metadata.annotations[AWAIT_ANNOTATION], MIGRATION_UID)
+  assert.equal(pod.spec.hostname, 'counter')
+})
+
+test('a pod that has moved live does not wait when it moves by image', () => {
+  const moved = aPod({ runtimeClassName: RUNTIME_CLASS }, { annotations: { [AWAIT_ANNOTATION]: 'earlier' } })
+  const pod = destinationPod(accepted(), moved)
+  assert.deepEqual([pod.metadata.annotations[AWAIT_ANNOTATION], pod.spec.runtimeClassName], [undefined, undefined])
+  assert.equal(moved.spec.runtimeClassName, RUNTIME_CLASS)
+})
+
+test('a pod with our label only is not taken for the waiting one', () => {
+  const migration = accepted()
+  const made = waitingPod(migration, aPod())
+  const stored = (pod: typeof made) => aPod(pod.spec, pod.metadata)
+  assert.equal(isWaitingPod(migration, stored(made)), true)
+  const { [AWAIT_ANNOTATION]: _away, ...annotations } = made.metadata.annotations
+  assert.equal(isWaitingPod(migration, stored({ ...made, metadata: { ...made.metadata, annotations } })), false)
 })

@@ -2,10 +2,12 @@
 import { z } from 'zod'
 import type { Migration, MigrationContainer } from '../api/migration.ts'
 import {
+  AWAIT_ANNOTATION,
   MIGRATION_NAME_ANNOTATION,
   MIGRATION_UID_LABEL,
   ORIGIN_NAME_ANNOTATION,
   ORIGINAL_IMAGES_ANNOTATION,
+  RUNTIME_CLASS,
 } from '../api/names.ts'
 import type { Container, Pod, PodSpec } from '../api/pod.ts'
 import { checkpointImageReference } from '../oci/repository.ts'
@@ -61,21 +63,48 @@ export function containersOf(pod: Pod): MigrationContainer[] {
   }))
 }
 
+/** The destination pod of mode Image: each container's image replaced by its checkpoint. */
+export function destinationPod(migration: Migration, source: Pod): NewPod {
+  const namespace = migration.metadata.namespace ?? 'default'
+  const image = (container: string) =>
+    checkpointImageReference({ namespace, migrationUID: migration.metadata.uid, container })
+  const pod = arrivingPod(migration, source, image)
+  // What an earlier move in mode Live has left would make the runtime wait for a state that does not come.
+  delete pod.metadata.annotations[AWAIT_ANNOTATION]
+  if (pod.spec.runtimeClassName === RUNTIME_CLASS) delete pod.spec.runtimeClassName
+  return pod
+}
+
+/** The destination pod of mode Live: the source's own images by digest, under the runtime that waits for the state of this pod. */
+export function waitingPod(migration: Migration, source: Pod): NewPod {
+  const images = new Map(migration.status?.containers?.map(({ name, imageID }) => [name, imageID]))
+  const pod = arrivingPod(migration, source, (container) => images.get(container) ?? '')
+  pod.metadata.annotations[AWAIT_ANNOTATION] = migration.metadata.uid
+  pod.spec.runtimeClassName = RUNTIME_CLASS
+  return pod
+}
+
+/** @returns whether this is, as far as it can be seen, the pod that `waitingPod` made: a label alone can be on any pod */
+export const isWaitingPod = (migration: Migration, { metadata, spec }: Pod): boolean =>
+  metadata.labels?.[MIGRATION_UID_LABEL] === migration.metadata.uid &&
+  metadata.annotations?.[AWAIT_ANNOTATION] === migration.metadata.uid &&
+  spec.runtimeClassName === RUNTIME_CLASS &&
+  spec.nodeName === migration.status?.destination?.node
+
 /**
- * The destination pod of mode Image: the source's spec, pinned to the node, each container's image replaced by its checkpoint.
+ * The source's spec, pinned to the node, with other images.
  *
  * Volumes and mounts stay as they are, the projected token volume of admission too: a restore needs exactly the source's mounts,
  * and admission adds a token volume only where none is mounted. Init containers have done their work.
  */
-export function destinationPod(migration: Migration, source: Pod): NewPod {
+function arrivingPod(migration: Migration, source: Pod, imageOf: (container: string) => string): NewPod {
   const node = migration.status?.destination?.node
   if (!node) throw new Error('a destination pod needs status.destination.node')
-  const namespace = migration.metadata.namespace ?? 'default'
   const { ephemeralContainers, initContainers, ...spec } = source.spec
   const sidecars = initContainers?.filter((container) => container.restartPolicy === 'Always') ?? []
-  const restored = (container: Container): Container => ({
+  const arriving = (container: Container): Container => ({
     ...container,
-    image: checkpointImageReference({ namespace, migrationUID: migration.metadata.uid, container: container.name }),
+    image: imageOf(container.name),
     imagePullPolicy: 'IfNotPresent',
   })
   return {
@@ -83,7 +112,7 @@ export function destinationPod(migration: Migration, source: Pod): NewPod {
     kind: 'Pod',
     metadata: {
       name: destinationPodName(migration, source),
-      namespace,
+      namespace: migration.metadata.namespace ?? 'default',
       labels: { ...source.metadata.labels, [MIGRATION_UID_LABEL]: migration.metadata.uid },
       annotations: {
         ...source.metadata.annotations,
@@ -97,7 +126,7 @@ export function destinationPod(migration: Migration, source: Pod): NewPod {
       nodeName: node,
       // CRIU writes the dumped host name into the sandbox; the spec says the same, so that /etc/hosts agrees with it.
       hostname: source.spec.hostname ?? hostnameOf(source),
-      containers: spec.containers.map(restored),
+      containers: spec.containers.map(arriving),
       ...(sidecars.length > 0 ? { initContainers: sidecars } : {}),
     },
   }

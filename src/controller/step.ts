@@ -11,6 +11,8 @@ export type Command =
   | { do: 'addFinalizer' }
   | { do: 'removeFinalizer' }
   | { do: 'deleteMigration' }
+  /** A person's word was taken, or does not count: then `why` is told. */
+  | { do: 'dropRecovery'; why?: string }
   | { do: 'createPod'; role: PodRole; pod: NewPod }
   | { do: 'deletePod'; role: PodRole; name: string; uid: string; graceSeconds: number }
 

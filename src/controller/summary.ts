@@ -1,29 +1,38 @@
 /** The end of a Migration: the summary conditions, the downtime and the duration of each step. */
-import { condition, isFalse } from '../api/conditions.ts'
+import { condition, rollbackCause } from '../api/conditions.ts'
 import type { MigrationStatus, StepDurations } from '../api/migration.ts'
 import { elapsedMs, formatDuration } from '../api/timestamps.ts'
-import type { Snapshot } from './snapshot.ts'
+import { nodeNamed, type Snapshot } from './snapshot.ts'
 import { type Plan, write } from './step.ts'
+import { RECOVERED } from './steps/recover.ts'
 
 /** @returns the plan that writes Succeeded=True */
 export function succeeded(snapshot: Snapshot, now: Date): Plan {
   const { status } = snapshot.migration
-  const downtime = status?.timings?.downtimeMs ?? downtimeOf(status) ?? 0
+  const downtime = status?.timings?.downtimeMs ?? downtimeOf(status, status?.timings?.restoredAt) ?? 0
   const message = `pod ${status?.destination?.podName} runs on ${status?.destination?.node}; downtime ${formatDuration(downtime)}`
   return end(snapshot, now, true, { reason: 'Moved', message })
 }
 
 /** @returns the plan that writes Succeeded=False after the source was resumed */
 export function rolledBack(snapshot: Snapshot, now: Date): Plan {
-  const { status, spec } = snapshot.migration
-  const decisive = isFalse(status, 'Committed') ? condition(status, 'Committed') : condition(status, 'Restored')
-  const { reason = 'Unknown', message = 'no reason was recorded' } = status?.failure ?? decisive ?? {}
-  const lost = ['PodGone', 'PodTerminating', 'PodReplaced'].includes(reason)
-  const outcome = lost
-    ? 'the pod was removed by somebody else'
-    : `pod ${spec.podName} runs on at ${status?.source?.node}`
-  const why = { reason: 'RolledBack', message: `${outcome}: ${reason}: ${message}` }
+  const { status } = snapshot.migration
+  const { reason = 'Unknown', message = 'no reason was recorded' } = status?.failure ?? rollbackCause(status) ?? {}
+  const why = { reason: 'RolledBack', message: `${outcomeOf(snapshot, reason)}: ${reason}: ${message}` }
   return end(snapshot, now, false, why, { failure: { ...status?.failure, reason, message } })
+}
+
+function outcomeOf(snapshot: Snapshot, reason: string): string {
+  const { spec, status } = snapshot.migration
+  const { node, podUID } = status?.source ?? {}
+  if (!nodeNamed(snapshot, node)) return `source node ${node} left the cluster, and the pod with it`
+  const pod = snapshot.sourcePod
+  const lost = ['PodGone', 'PodTerminating', 'PodReplaced'].includes(reason)
+  if (lost || pod?.metadata.uid !== podUID || pod?.metadata.deletionTimestamp)
+    return 'the pod was removed by somebody else'
+  const cause = rollbackCause(status)
+  const undone = cause?.type === 'Delivered' || cause?.reason === RECOVERED
+  return `pod ${spec.podName} runs on at ${node}${undone ? ' as it was at the commit; what it did since is undone' : ''}`
 }
 
 /** @returns the plan that writes Succeeded=False for a Migration that preflight refused */
@@ -41,8 +50,9 @@ function end(
 ): Plan {
   const { status, metadata } = snapshot.migration
   const finishedAt = now.toISOString()
-  const downtimeMs = downtimeOf(status)
-  const steps = stepDurations(status)
+  const downtimeMs = downtimeOf(status, success ? status?.timings?.restoredAt : status?.source?.cleanedAt)
+  // The agents have measured theirs themselves.
+  const steps = { ...status?.timings?.steps, ...stepDurations(status) }
   return write(
     snapshot,
     now,
@@ -64,12 +74,12 @@ function end(
 }
 
 /** From the last instruction at the source to the first at the destination, or back at the source. */
-function downtimeOf(status: MigrationStatus | undefined): number | undefined {
-  const { frozenAt, restoredAt } = status?.timings ?? {}
-  if (frozenAt === undefined) return undefined
-  const resumedAt = restoredAt ?? status?.source?.cleanedAt
-  return resumedAt === undefined ? undefined : elapsedMs(frozenAt, resumedAt)
+function downtimeOf(status: MigrationStatus | undefined, resumedAt: string | undefined): number | undefined {
+  const { frozenAt } = status?.timings ?? {}
+  return frozenAt === undefined || resumedAt === undefined ? undefined : elapsedMs(frozenAt, resumedAt)
 }
+
+type Span = [step: keyof StepDurations, from: string | undefined, to: string | undefined]
 
 function stepDurations(status: MigrationStatus | undefined): StepDurations {
   const { acceptedAt, frozenAt, committedAt, restoredAt } = status?.timings ?? {}
@@ -77,15 +87,23 @@ function stepDurations(status: MigrationStatus | undefined): StepDurations {
     const found = condition(status, type)
     return found?.status === 'True' ? found.lastTransitionTime : undefined
   }
-  const spans: [keyof StepDurations, string | undefined, string | undefined][] = [
+  const spans: Span[] = [
     ['prepareMs', acceptedAt, settled('DestinationReady')],
+    ['restoreMs', committedAt, restoredAt],
+  ]
+  const image: Span[] = [
     ['checkpointMs', frozenAt, settled('Checkpointed')],
     ['deliverMs', settled('Checkpointed'), settled('Delivered')],
     ['commitMs', settled('Delivered'), committedAt],
-    ['restoreMs', committedAt, restoredAt],
     ['removeSourceMs', restoredAt, settled('SourceRemoved')],
   ]
+  const live: Span[] = [
+    ['pagesMs', restoredAt, settled('Delivered')],
+    ['removeSourceMs', settled('Delivered'), settled('SourceRemoved')],
+  ]
   const steps: StepDurations = {}
-  for (const [name, from, to] of spans) if (from !== undefined && to !== undefined) steps[name] = elapsedMs(from, to)
+  for (const [name, from, to] of [...spans, ...(status?.mode === 'Live' ? live : image)]) {
+    if (from !== undefined && to !== undefined) steps[name] = elapsedMs(from, to)
+  }
   return steps
 }

@@ -9,17 +9,18 @@ import { afterEach, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
 import type { Migration } from '../../api/migration.ts'
-import { CANCEL_ANNOTATION } from '../../api/names.ts'
+import { CANCEL_ANNOTATION, RECOVER_ANNOTATION } from '../../api/names.ts'
 import { MIGRATIONS } from '../../api/resources.ts'
 import { createClient } from '../../kube/client.ts'
 import { type FakeApiServer, startFakeApiServer } from '../../kube/testing/fake-api-server.ts'
 import type { Session } from '../connection-options.ts'
 import { run } from '../run.ts'
 import { captureIo } from '../testing/capture.ts'
-import { committed, created, delivering, moved, refused, rolledBack } from '../testing/histories.ts'
+import { committed, created, delivering, lost, moved, refused, rolledBack } from '../testing/histories.ts'
 import { cancel } from './cancel.ts'
 import { list } from './list.ts'
 import { migrate } from './migrate.ts'
+import { recover } from './recover.ts'
 import { status } from './status.ts'
 import { version } from './version.ts'
 
@@ -247,6 +248,35 @@ test('cancel looks again when the commit comes first', async () => {
   server.failNext(409, 'Conflict', { method: 'PATCH' })
   assert.equal(await cancel(NAME, {}, captureIo(), open), 0)
   assert.equal(server.requests.filter(({ method }) => method === 'GET').length, 2)
+})
+
+const RECOVER = { resumeSource: true, yes: true }
+
+test('recover of a lost one gives the word by annotation', async () => {
+  server.seed(MIGRATIONS, lost())
+  const io = captureIo()
+  assert.equal(await recover(NAME, RECOVER, io, open), 0)
+  assert.equal(server.objects(MIGRATIONS)[0]?.metadata.annotations?.[RECOVER_ANNOTATION], 'resume-source')
+  assert.match(io.out(), /asked to resume the source\nnext: podferry status -n default counter-x7k2p\n/)
+})
+
+for (const [what, migration, flags, words] of [
+  ['one that is under way', committed(), RECOVER, /is not lost: its phase is Restoring/],
+  ['one that has ended', moved(), RECOVER, /has ended already \(Succeeded\)/],
+  ['a lost one without --yes', lost(), { ...RECOVER, yes: false }, /Node node-2 must be off.*two copies would run/],
+  ['a lost one without --resume-source', lost(), { resumeSource: false, yes: true }, /--resume-source/],
+] as const) {
+  test(`recover of ${what} is refused`, async () => {
+    server.seed(MIGRATIONS, migration)
+    await assert.rejects(recover(NAME, flags, captureIo(), open), words)
+    assert.equal(server.objects(MIGRATIONS)[0]?.metadata.annotations, undefined)
+  })
+}
+
+test('recover does not give its word to a node that comes back in this moment', async () => {
+  server.seed(MIGRATIONS, lost())
+  server.failNext(409, 'Conflict', { method: 'PATCH' })
+  await assert.rejects(recover(NAME, RECOVER, captureIo(), open), { reason: 'Conflict' })
 })
 
 test('version tells the controller, or why it cannot', async () => {

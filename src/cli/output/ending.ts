@@ -66,5 +66,7 @@ function sourceState({ metadata, spec, status }: Migration): string {
   if (SOURCE_LOST.includes(status?.failure?.reason ?? '')) return `${pod} was removed by somebody else`
   const node = status?.source?.node
   const thawed = status?.timings?.frozenAt === undefined ? '' : ', thawed'
-  return `${pod} runs on at ${node}${thawed}`
+  // After the commit it was the destination that went on.
+  const undone = isTrue(status, 'Committed') ? ', as it was at the commit' : ''
+  return `${pod} runs on at ${node}${thawed}${undone}`
 }

@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Migration } from '../../api/migration.ts'
-import { at, committed, created, delivering, moved, refused, rolledBack, rollingBack } from '../testing/histories.ts'
+import {
+  at,
+  committed,
+  created,
+  delivering,
+  moved,
+  pagesLost,
+  refused,
+  rolledBack,
+  rollingBack,
+  streaming,
+} from '../testing/histories.ts'
 import { describeMigration } from './description.ts'
 import { endingOf } from './ending.ts'
 import { migrationTable } from './migration-table.ts'
@@ -125,6 +136,22 @@ test('progress: a rollback shows what failed and leaves out what will not come',
     'done | Accept | node-1 to node-2, mode Image',
     'done | Prepare | 0.40s',
     'failed | Checkpoint | 1.00s | CRIU cannot dump container main',
+    'running | Roll back | 1.50s',
+  ])
+})
+
+test('progress of mode Live: memory comes last, and how much of it', () => {
+  assert.deepEqual(framesOf(streaming()), [
+    'done | Accept | node-1 to node-2, mode Live',
+    'done | Prepare | 0.40s',
+    'done | Checkpoint | 1.00s',
+    'done | Commit | 0.10s',
+    'done | Restore | 0.30s',
+    'running | Stream memory | 1.50s | 2.0 MiB to come',
+    'waiting | Remove source',
+  ])
+  assert.deepEqual(framesOf(pagesLost()).slice(5), [
+    'failed | Stream memory | 3.10s | the link was cut',
     'running | Roll back | 1.50s',
   ])
 })

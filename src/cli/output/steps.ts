@@ -1,5 +1,5 @@
-/** A Migration's history as the six steps that people watch. Pure. */
-import { type ConditionType, condition, isFalse, isFinished, isTrue } from '../../api/conditions.ts'
+/** A Migration's history as the seven steps that people watch. Pure. */
+import { type ConditionType, condition, isFinished, isTrue, rollbackCause } from '../../api/conditions.ts'
 import type { Migration } from '../../api/migration.ts'
 import { elapsedMs } from '../../api/timestamps.ts'
 
@@ -18,21 +18,24 @@ export interface StepView {
   message?: string
 }
 
-const STEPS: readonly [title: string, type: ConditionType][] = [
-  ['Accept', 'Accepted'],
-  ['Prepare', 'DestinationReady'],
-  ['Checkpoint', 'Checkpointed'],
-  ['Deliver', 'Delivered'],
-  ['Commit', 'Committed'],
-  ['Restore', 'Restored'],
-  ['Remove source', 'SourceRemoved'],
-]
+type Step = readonly [title: string, type: ConditionType]
+
+const ACCEPT: Step = ['Accept', 'Accepted']
+const PREPARE: Step = ['Prepare', 'DestinationReady']
+const CHECKPOINT: Step = ['Checkpoint', 'Checkpointed']
+const COMMIT: Step = ['Commit', 'Committed']
+const RESTORE: Step = ['Restore', 'Restored']
+const REMOVE: Step = ['Remove source', 'SourceRemoved']
+
+const IMAGE_STEPS = [ACCEPT, PREPARE, CHECKPOINT, ['Deliver', 'Delivered'], COMMIT, RESTORE, REMOVE] as const
+/** Memory follows when the process runs already. */
+const LIVE_STEPS = [ACCEPT, PREPARE, CHECKPOINT, COMMIT, RESTORE, ['Stream memory', 'Delivered'], REMOVE] as const
 
 /** @returns the steps in order: what has ended, the one at work, what is to come */
 export function stepsOf({ metadata, status }: Migration): StepView[] {
   const views: StepView[] = []
   let since: string | undefined = metadata.creationTimestamp
-  for (const [title, type] of STEPS) {
+  for (const [title, type] of status?.mode === 'Live' ? LIVE_STEPS : IMAGE_STEPS) {
     const found = condition(status, type)
     const state = stateOf(found?.status, since !== undefined && !isFinished(status))
     const ended = state === 'done' || state === 'failed' ? found?.lastTransitionTime : undefined
@@ -46,7 +49,7 @@ export function stepsOf({ metadata, status }: Migration): StepView[] {
     })
     since = state === 'done' ? ended : undefined
   }
-  return rollingBack(status) ? [...settled(views), rollbackStep(status)] : views
+  return rollbackCause(status) ? [...settled(views), rollbackStep(status)] : views
 }
 
 /** The API server tells a creation in whole seconds: only a wait for a controller, which is longer, is worth telling. */
@@ -64,8 +67,6 @@ function stateOf(truth: 'True' | 'False' | 'Unknown' | undefined, active: boolea
   return active ? 'running' : 'waiting'
 }
 
-const rollingBack = (status: Migration['status']) => isFalse(status, 'Committed') || isFalse(status, 'Restored')
-
 /** Nothing goes forward any more: what was at work or to come is left out, and the refusal to commit because a step failed. */
 function settled(views: StepView[]): StepView[] {
   const failed = views.findIndex(({ state }) => state === 'failed')
@@ -76,9 +77,7 @@ function settled(views: StepView[]): StepView[] {
 }
 
 function rollbackStep(status: Migration['status']): StepView {
-  const from = (['Committed', 'Restored'] as const)
-    .map((type) => condition(status, type))
-    .find((c) => c?.status === 'False')
+  const from = rollbackCause(status)
   const end = condition(status, 'Succeeded')
   const finished = isFinished(status) && !isTrue(status, 'Succeeded')
   return {

@@ -75,6 +75,38 @@ export const moved = (): Migration =>
     },
   )
 
+/** Mode Live: it runs at the destination already, most of its memory is still to come. */
+export const streaming = (): Migration =>
+  history(
+    [
+      ...FORWARD.slice(0, 3),
+      [1600, 'Committed', 'True', 'Staged', 'from now on only node node-2 may run the pod'],
+      [1900, 'Restored', 'True', 'FromCheckpoint', 'runs from the checkpoint on node node-2'],
+    ],
+    { ...ROUTE, mode: 'Live', containers: [], transfer: { pagesPending: 512 } },
+  )
+
+/** Mode Live: the memory can't be completed any more. */
+export const pagesLost = (): Migration => {
+  const { status } = streaming()
+  const lost = { type: 'Delivered', status: 'False', reason: 'PagesLost', message: 'the link was cut' } as const
+  const next = withCondition({ ...status, failure: { reason: lost.reason, message: lost.message } }, lost, at(5000))
+  return { ...streaming(), status: { ...next, phase: phaseOf(next) } }
+}
+
+/** The destination node has gone silent. */
+export const lost = (): Migration => {
+  const { status } = committed()
+  const unknown = {
+    type: 'Restored',
+    status: 'Unknown',
+    reason: 'DestinationLost',
+    message: 'node-2 went silent',
+  } as const
+  const next = withCondition(status ?? {}, unknown, at(9000))
+  return { ...committed(), status: { ...next, phase: phaseOf(next) } }
+}
+
 export const refused = (): Migration =>
   history(
     [

@@ -92,12 +92,4 @@ const agents: Check = ({ pod, destinationName, snapshot }) => {
   return undefined
 }
 
-const registry: Check = ({ destinationName, snapshot }) =>
-  snapshot.registries.has(destinationName)
-    ? undefined
-    : {
-        reason: 'NoRegistry',
-        message: `node ${destinationName} has no Ready podferry registry to receive the checkpoint image: see kubectl -n podferry-system get pods -l app.kubernetes.io/component=registry -o wide`,
-      }
-
-export const nodeChecks: readonly Check[] = [exists, different, ready, schedulable, alike, agents, registry]
+export const nodeChecks: readonly Check[] = [exists, different, ready, schedulable, alike, agents]

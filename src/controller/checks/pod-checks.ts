@@ -1,5 +1,4 @@
 /** What about the pod itself forbids a move. */
-import type { Volume } from '../../api/pod.ts'
 import type { Check } from './check.ts'
 
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror'
@@ -87,18 +86,4 @@ const containers: Check = ({ pod }) => {
   )
 }
 
-const MOVABLE_VOLUMES = ['configMap', 'secret', 'projected', 'downwardAPI'] as const
-
-const isMovable = (volume: Volume) => MOVABLE_VOLUMES.some((kind) => volume[kind] !== undefined)
-
-const volumes: Check = ({ pod }) => {
-  const volume = pod.spec.volumes?.find((candidate) => !isMovable(candidate))
-  if (!volume) return undefined
-  const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown'
-  return {
-    reason: 'VolumeNotSupported',
-    message: `volume ${volume.name} is of kind ${kind}, whose contents this version does not move (it moves ${MOVABLE_VOLUMES.join(', ')}): remove the volume or keep the pod where it is`,
-  }
-}
-
-export const podChecks: readonly Check[] = [running, staticPod, owner, hostNamespaces, containers, volumes]
+export const podChecks: readonly Check[] = [running, staticPod, owner, hostNamespaces, containers]

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { LIVE_LABEL, RUNTIME_CLASS } from '../../api/names.ts'
 import type { Pod } from '../../api/pod.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { aMigration, aNode, aPod, aSnapshot } from '../testing/builders.ts'
-import { nodeFinding, podFinding } from './preflight.ts'
+import { judgeNode, nodeFinding, podFinding } from './preflight.ts'
 
 const withPod = (spec: Partial<Pod['spec']>, metadata: Partial<Pod['metadata']> = {}) =>
   aSnapshot({ sourcePod: aPod(spec, metadata) })
@@ -15,6 +16,8 @@ const two = [
   { name: 'a', image: 'i' },
   { name: 'b', image: 'i' },
 ]
+
+const SCRATCH = aPod({ volumes: [{ name: 'scratch', emptyDir: {} }] })
 
 /** A sentence, the situation, the reason, and a word that the remedy must contain. */
 const ABOUT_THE_POD: [string, Snapshot, string, RegExp][] = [
@@ -33,8 +36,18 @@ const ABOUT_THE_POD: [string, Snapshot, string, RegExp][] = [
   ['a pod of a DaemonSet', owned('DaemonSet'), 'DaemonSetPod', /nowhere/],
   ['a pod of a ReplicaSet', owned('ReplicaSet'), 'OwnerNotSupported', /bare pods/],
   ['several containers', withPod({ containers: two }), 'SeveralContainers', /one container/],
-  ['an emptyDir', withPod({ volumes: [{ name: 'scratch', emptyDir: {} }] }), 'VolumeNotSupported', /scratch.*emptyDir/],
-  ['mode Live', aSnapshot({ migration: aMigration({ mode: 'Live' }) }), 'LiveNotAvailable', /Image/],
+  [
+    'an emptyDir in mode Image',
+    aSnapshot({ migration: aMigration({ mode: 'Image' }), sourcePod: SCRATCH }),
+    'VolumeNotSupported',
+    /scratch.*emptyDir/,
+  ],
+  [
+    'a claim in any mode',
+    withPod({ volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'c' } }] }),
+    'VolumeNotSupported',
+    /data.*persistentVolumeClaim/,
+  ],
   ['connections Keep', aSnapshot({ migration: aMigration({ connections: 'Keep' }) }), 'KeepNotAvailable', /Close/],
 ]
 
@@ -86,6 +99,49 @@ test('a taint that the pod tolerates is no obstacle', () => {
   })
   assert.equal(nodeFinding(snapshot, 'node-2'), undefined)
 })
+
+const [ABLE, UNABLE] = [aNode('node-1', {}, { [LIVE_LABEL]: 'true' }), aNode('node-2')]
+const LIVE_NODES = [ABLE, aNode('node-2', {}, { [LIVE_LABEL]: 'true' })]
+const HALF = [ABLE, UNABLE]
+const NO_REGISTRY = new Set<string>()
+
+/** A sentence, spec.mode, the situation, the mode taken or the reason of the refusal, and words of the message. */
+const MODES: [string, 'Auto' | 'Live' | 'Image', Partial<Snapshot>, string, RegExp?][] = [
+  ['Auto takes Live where both nodes can', 'Auto', { nodes: LIVE_NODES }, 'Live'],
+  ['Live needs no registry', 'Auto', { nodes: LIVE_NODES, registries: NO_REGISTRY }, 'Live'],
+  ['Auto takes Image where one node cannot, and says why', 'Auto', { nodes: HALF }, 'Image', /node-2 has no label/],
+  ['Image is Image', 'Image', { nodes: LIVE_NODES }, 'Image'],
+  ['Live is refused where one node cannot', 'Live', { nodes: HALF }, 'LiveNotPossible', /node-2.*use mode Image/],
+  [
+    'Auto takes Image for a runtime class of its own',
+    'Auto',
+    { nodes: LIVE_NODES, sourcePod: aPod({ runtimeClassName: 'kata' }) },
+    'Image',
+    /runtimeClassName.*kata/,
+  ],
+  [
+    'a pod that has moved live moves live again',
+    'Live',
+    { nodes: LIVE_NODES, sourcePod: aPod({ runtimeClassName: RUNTIME_CLASS }) },
+    'Live',
+  ],
+  ['an emptyDir moves by Live', 'Auto', { nodes: LIVE_NODES, sourcePod: SCRATCH }, 'Live'],
+  [
+    'an emptyDir is refused where Live is not possible',
+    'Auto',
+    { nodes: HALF, sourcePod: SCRATCH },
+    'VolumeNotSupported',
+    /scratch.*Nor is mode Live possible: node node-2/,
+  ],
+]
+
+for (const [sentence, mode, changes, outcome, words] of MODES) {
+  test(sentence, () => {
+    const choice = judgeNode(aSnapshot({ migration: aMigration({ mode }), ...changes }), 'node-2')
+    assert.equal('refused' in choice ? choice.refused.reason : choice.mode, outcome)
+    if (words) assert.match(('refused' in choice ? choice.refused.message : choice.because) ?? '', words)
+  })
+}
 
 test('of two Migrations of one pod exactly one is refused', () => {
   const [first, second] = [aMigration(), aMigration()]

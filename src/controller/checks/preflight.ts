@@ -1,6 +1,7 @@
 /** The one list of checks that decides Accepted. */
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { type Check, type Finding, firstFinding } from './check.ts'
+import { anyModeMoves, type Choice, chooseMode } from './mode-checks.ts'
 import { nodeChecks } from './node-checks.ts'
 import { podChecks } from './pod-checks.ts'
 
@@ -21,11 +22,6 @@ const rival: Check = ({ snapshot: { migration, rivals } }) => {
   )
 }
 
-const mode: Check = ({ snapshot: { migration } }) =>
-  migration.spec.mode === 'Live'
-    ? { reason: 'LiveNotAvailable', message: 'spec.mode: this version has no Live mode yet; use Auto or Image' }
-    : undefined
-
 const connections: Check = ({ snapshot: { migration } }) =>
   migration.spec.connections === 'Keep'
     ? {
@@ -39,7 +35,7 @@ export function podFinding(snapshot: Snapshot): Finding | undefined {
   const { sourcePod: pod } = snapshot
   if (!pod) return missingPod(snapshot)
   const source = nodeNamed(snapshot, pod.spec.nodeName)
-  return firstFinding([mode, connections, rival, ...podChecks], {
+  return firstFinding([connections, rival, ...podChecks, anyModeMoves], {
     pod,
     source,
     destination: undefined,
@@ -48,15 +44,23 @@ export function podFinding(snapshot: Snapshot): Finding | undefined {
   })
 }
 
-/** @returns why this pod can't go to that node, or undefined when it can */
-export function nodeFinding(snapshot: Snapshot, destinationName: string): Finding | undefined {
-  const { sourcePod: pod } = snapshot
-  if (!pod) return missingPod(snapshot)
-  return firstFinding(nodeChecks, {
+/** @returns the mode in which this pod can go to that node, or why it can't */
+export function judgeNode(snapshot: Snapshot, destinationName: string): Choice {
+  const { sourcePod: pod, migration } = snapshot
+  if (!pod) return { refused: missingPod(snapshot) }
+  const candidate = {
     pod,
     source: nodeNamed(snapshot, pod.spec.nodeName),
     destination: nodeNamed(snapshot, destinationName),
     destinationName,
     snapshot,
-  })
+  }
+  const refused = firstFinding(nodeChecks, candidate)
+  return refused ? { refused } : chooseMode(candidate, migration.spec.mode)
+}
+
+/** @returns why this pod can't go to that node, or undefined when it can */
+export function nodeFinding(snapshot: Snapshot, destinationName: string): Finding | undefined {
+  const choice = judgeNode(snapshot, destinationName)
+  return 'refused' in choice ? choice.refused : undefined
 }

@@ -2,21 +2,22 @@
 import { condition, isFalse, truth } from '../../api/conditions.ts'
 import { CANCEL_ANNOTATION } from '../../api/names.ts'
 import type { Finding } from '../checks/check.ts'
+import { isWaitingPod } from '../pods.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
-import { failureOf, type Step, write } from '../step.ts'
-
-/** A pull that fails for this long will not mend itself soon; the source loses nothing by an early answer. */
-const PULL_PATIENCE_MS = 30_000
-
-const PULL_ERRORS = ['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull']
+import { failureOf, type Plan, type Step, write } from '../step.ts'
+import { pullError } from './pull-errors.ts'
 
 export const abort: Step = (snapshot, now) => {
   const { status } = snapshot.migration
   if (truth(status, 'Committed') !== 'Unknown') return undefined
   const finding = reasonToAbort(snapshot, now)
-  if (!finding) return undefined
+  return finding && abortBecause(snapshot, now, finding)
+}
+
+/** The write that decides against the move. */
+export function abortBecause(snapshot: Snapshot, now: Date, finding: Finding): Plan {
   // What an agent has found, with CRIU's own lines, says more than our summary of it.
-  const failure = status?.failure ?? failureOf(finding)
+  const failure = snapshot.migration.status?.failure ?? failureOf(finding)
   return write(snapshot, now, [{ type: 'Committed', status: 'False', ...finding }], { failure })
 }
 
@@ -27,7 +28,9 @@ function reasonToAbort(snapshot: Snapshot, now: Date): Finding | undefined {
     asked(snapshot) ??
     sourceGone(snapshot) ??
     nodeGone(snapshot) ??
-    pullFailed(snapshot, now) ??
+    pullError(snapshot.pullPod, now) ??
+    waitingPodLost(snapshot) ??
+    (migration.status?.mode === 'Live' ? pullError(snapshot.destinationPod, now) : undefined) ??
     overdue(migration.status?.timings?.acceptedAt, migration.spec.timeoutSeconds, now)
   )
 }
@@ -66,14 +69,27 @@ function nodeGone(snapshot: Snapshot): Finding | undefined {
     : { reason: 'NodeNotFound', message: `destination node ${node} was removed from the cluster` }
 }
 
-function pullFailed({ pullPod }: Snapshot, now: Date): Finding | undefined {
-  const waiting = pullPod?.status?.containerStatuses?.find((s) => PULL_ERRORS.includes(s.state?.waiting?.reason ?? ''))
-  if (!pullPod || !waiting || now.getTime() - Date.parse(pullPod.metadata.creationTimestamp) < PULL_PATIENCE_MS)
-    return undefined
-  return {
-    reason: 'ImagePullFailed',
-    message: `node ${pullPod.spec.nodeName} can't pull the image of container ${waiting.name}: ${waiting.state?.waiting?.message ?? waiting.state?.waiting?.reason}`,
+/** Live: the destination pod waits from early on; without it there is nothing to commit to. */
+function waitingPodLost({ migration, destinationPod: pod }: Snapshot): Finding | undefined {
+  const { mode, destination } = migration.status ?? {}
+  if (mode !== 'Live') return undefined
+  const known = destination?.podUID
+  if (known === undefined && pod && !isWaitingPod(migration, pod)) {
+    return { reason: 'NameTaken', message: `there is a foreign pod under the destination's name ${pod.metadata.name}` }
   }
+  if ((known !== undefined && pod?.metadata.uid !== known) || pod?.metadata.deletionTimestamp) {
+    return {
+      reason: 'DestinationPodDeleted',
+      message: `destination pod ${destination?.podName} was deleted while it waited for its state`,
+    }
+  }
+  const { phase = '', reason = phase, message = '' } = pod?.status ?? {}
+  return ['Failed', 'Succeeded'].includes(phase)
+    ? {
+        reason: 'PodFailed',
+        message: `destination pod ${destination?.podName} ended before it got its state: ${reason} ${message}`,
+      }
+    : undefined
 }
 
 function overdue(acceptedAt: string | undefined, timeoutSeconds: number, now: Date): Finding | undefined {

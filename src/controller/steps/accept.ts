@@ -1,8 +1,8 @@
 /** Step 1: preflight. Ends in Accepted, with everything fixed that later steps rely on. */
 import { truth } from '../../api/conditions.ts'
 import type { Finding } from '../checks/check.ts'
-import { nodeFinding, podFinding } from '../checks/preflight.ts'
-import { containersOf, pullPod } from '../pods.ts'
+import { judgeNode, nodeFinding, podFinding } from '../checks/preflight.ts'
+import { containersOf, destinationPodName, pullPod } from '../pods.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
 
@@ -31,16 +31,20 @@ export const accept: Step = (snapshot, now) => {
 
   const destination = migration.spec.destinationNode ?? snapshot.pullPod?.spec.nodeName
   if (!destination) return place(snapshot, now)
-  const misfit = nodeFinding(snapshot, destination)
-  if (misfit && mayPass(misfit, migration, now)) return { requeueAfterMs: 1000 }
-  if (misfit) return refuse(snapshot, now, misfit)
+  const choice = judgeNode(snapshot, destination)
+  if ('refused' in choice) {
+    return mayPass(choice.refused, migration, now) ? { requeueAfterMs: 1000 } : refuse(snapshot, now, choice.refused)
+  }
 
+  const { mode, because } = choice
   const node = sourcePod.spec.nodeName ?? ''
-  const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination}`
+  const why = because === undefined ? '' : `; not Live: ${because}`
+  const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination} in mode ${mode}${why}`
   return write(snapshot, now, [{ type: 'Accepted', status: 'True', reason: 'PreflightPassed', message }, pending], {
-    mode: 'Image',
+    mode,
     source: { node, podUID: sourcePod.metadata.uid },
-    destination: { node: destination },
+    // The name is written down before there is such a pod: a rollback must find it even when the source pod is gone.
+    destination: { node: destination, podName: destinationPodName(migration, sourcePod) },
     containers: containersOf(sourcePod),
     timings: { acceptedAt: now.toISOString() },
   })

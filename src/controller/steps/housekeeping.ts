@@ -1,7 +1,8 @@
 /** Before the first step and after the last: the finalizer, and the time to live of a finished Migration. */
-import { isFinished } from '../../api/conditions.ts'
+import { isFalse, isFinished } from '../../api/conditions.ts'
 import { FINALIZER } from '../../api/names.ts'
-import { type Step, WAIT } from '../step.ts'
+import { type Plan, type Step, WAIT } from '../step.ts'
+import { destinationRemoval } from './rollback.ts'
 
 /** The finalizer comes before the first side effect; without it a deleted Migration would leave a frozen pod behind. */
 export const guard: Step = ({ migration: { metadata, status } }) => {
@@ -9,11 +10,21 @@ export const guard: Step = ({ migration: { metadata, status } }) => {
   return metadata.deletionTimestamp ? WAIT : { commands: [{ do: 'addFinalizer' }] }
 }
 
-export const retire: Step = ({ migration: { metadata, status, spec } }, now) => {
+/** Longer than a controller that has lost its lease could still carry out what it had planned. */
+const LATE_MS = 60_000
+
+export const retire: Step = (snapshot, now) => {
+  const { metadata, status, spec } = snapshot.migration
   if (!isFinished(status)) return undefined
+  const rolledBack = isFalse(status, 'Succeeded')
+  // A destination pod made by an old view, after the rollback had looked for the last time, has nothing to run; it goes too.
+  const late = rolledBack ? destinationRemoval(snapshot) : undefined
+  if (late) return late
   if (metadata.finalizers?.includes(FINALIZER)) return { commands: [{ do: 'removeFinalizer' }] }
-  if (spec.ttlSecondsAfterFinished === undefined || metadata.deletionTimestamp) return WAIT
-  const finishedAt = Date.parse(status?.timings?.finishedAt ?? now.toISOString())
-  const left = finishedAt + spec.ttlSecondsAfterFinished * 1000 - now.getTime()
-  return left > 0 ? { requeueAfterMs: left } : { commands: [{ do: 'deleteMigration' }] }
+  const endedMs = now.getTime() - Date.parse(status?.timings?.finishedAt ?? now.toISOString())
+  const watch: Plan = rolledBack && endedMs < LATE_MS ? { requeueAfterMs: LATE_MS / 4 } : WAIT
+  if (spec.ttlSecondsAfterFinished === undefined || metadata.deletionTimestamp) return watch
+  const left = spec.ttlSecondsAfterFinished * 1000 - endedMs
+  if (left <= 0) return { commands: [{ do: 'deleteMigration' }] }
+  return { requeueAfterMs: Math.min(left, watch.requeueAfterMs ?? left) }
 }

@@ -5,7 +5,8 @@ import { pullPodRemoval, type Step, write } from '../step.ts'
 
 export const pullImages: Step = (snapshot) => {
   const { migration, sourcePod } = snapshot
-  if (truth(migration.status, 'Committed') !== 'Unknown') return undefined
+  // In mode Live kubelet pulls for the destination pod itself.
+  if (truth(migration.status, 'Committed') !== 'Unknown' || migration.status?.mode === 'Live') return undefined
   const ready = condition(migration.status, 'DestinationReady')
   if (ready?.status === 'True') return pullPodRemoval(snapshot)
   if (ready?.reason !== 'ImagesMissing' || snapshot.pullPod || !sourcePod) return undefined
@@ -16,7 +17,8 @@ export const pullImages: Step = (snapshot) => {
 export const commit: Step = (snapshot, now) => {
   const { status, spec } = snapshot.migration
   if (truth(status, 'Committed') !== 'Unknown') return undefined
-  if (!isTrue(status, 'Delivered') || !isTrue(status, 'Checkpointed')) {
+  // In mode Live the source agent commits: nobody else knows that everything is staged.
+  if (status?.mode === 'Live' || !isTrue(status, 'Delivered') || !isTrue(status, 'Checkpointed')) {
     const deadline = Date.parse(status?.timings?.acceptedAt ?? now.toISOString()) + spec.timeoutSeconds * 1000
     return { requeueAfterMs: Math.max(100, Math.min(deadline - now.getTime(), 5000)) }
   }

@@ -1,5 +1,5 @@
 /** Steps 10 to 13: the destination runs, so the source may go. */
-import { isTrue } from '../../api/conditions.ts'
+import { isTrue, rollbackCause } from '../../api/conditions.ts'
 import { nodeNamed } from '../snapshot.ts'
 import { pullPodRemoval, type Step, write } from '../step.ts'
 import { succeeded } from '../summary.ts'
@@ -13,7 +13,9 @@ const SETTLE_MS = 200
 export const removeSource: Step = (snapshot, now) => {
   const { migration, sourcePod } = snapshot
   const { status } = migration
-  if (!isTrue(status, 'Restored')) return undefined
+  if (!isTrue(status, 'Restored') || rollbackCause(status)) return undefined
+  // In mode Live the source has the pages that the destination still lacks.
+  if (status?.mode === 'Live' && !isTrue(status, 'Delivered')) return undefined
 
   const source = sourcePod?.metadata.uid === status?.source?.podUID ? sourcePod : undefined
   if (source && !source.metadata.deletionTimestamp) {

@@ -1,18 +1,23 @@
 /** Steps 8 and 9: after the commit the destination pod is made once; its agent says whether it runs from the checkpoint. */
-import { condition, isTrue, truth } from '../../api/conditions.ts'
+import { isTrue, rollbackCause, truth } from '../../api/conditions.ts'
 import { MIGRATION_UID_LABEL } from '../../api/names.ts'
-import { isNodeReady } from '../../api/pod.ts'
 import { destinationPod, destinationPodName } from '../pods.ts'
-import { nodeNamed, type Snapshot } from '../snapshot.ts'
+import type { Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
+import { abortBecause } from './abort.ts'
+import { outage } from './outage.ts'
+
+/** Pods are not watched. */
+const LOOK_MS = 5000
 
 export const restore: Step = (snapshot, now) => {
   const { migration } = snapshot
   const { status } = migration
   // Another pod may have taken the name since: only the accepted one may be copied.
   const sourcePod = snapshot.sourcePod?.metadata.uid === status?.source?.podUID ? snapshot.sourcePod : undefined
-  if (!isTrue(status, 'Committed') || truth(status, 'Restored') !== 'Unknown') return undefined
-  if (!isNodeReady(nodeNamed(snapshot, status?.destination?.node))) return reportLost(snapshot, now)
+  if (!isTrue(status, 'Committed') || status?.mode === 'Live') return undefined
+  const away = outage(snapshot, now)
+  if (away || truth(status, 'Restored') !== 'Unknown') return away
 
   const pod = snapshot.destinationPod
   if (pod && pod.metadata.labels?.[MIGRATION_UID_LABEL] !== migration.metadata.uid) {
@@ -42,25 +47,39 @@ export const restore: Step = (snapshot, now) => {
     const { name, uid } = pod.metadata
     return write(snapshot, now, [], { destination: { ...status.destination, podName: name, podUID: uid } })
   }
-  return { requeueAfterMs: 5000 }
+  return { requeueAfterMs: LOOK_MS }
+}
+
+/** Mode Live, steps 9 and 10: the agents restore and stream; the controller only sees whether there is still a pod to restore. */
+export const restoreLive: Step = (snapshot, now) => {
+  const { status } = snapshot.migration
+  if (status?.mode !== 'Live' || !isTrue(status, 'Committed') || rollbackCause(status)) return undefined
+  const away = outage(snapshot, now)
+  if (away) return away
+  if (isTrue(status, 'Restored')) return isTrue(status, 'Delivered') ? undefined : { requeueAfterMs: LOOK_MS }
+  // Nothing here tells a restore that has not begun from one that nobody has told of yet: the agent proves that nothing runs.
+  return snapshot.destinationPod?.metadata.uid === status.destination?.podUID
+    ? { requeueAfterMs: LOOK_MS }
+    : giveUp(
+        snapshot,
+        now,
+        `destination pod ${status.destination?.podName} was deleted before it was seen running`,
+        'DestinationPodDeleted',
+      )
 }
 
 /** The API server will never take the destination pod as it is (quota, admission, an invalid field). */
-export const podRejected = (snapshot: Snapshot, now: Date, message: string): Plan =>
-  giveUp(snapshot, now, `the API server refuses the destination pod: ${message}`, 'PodRejected')
+export function podRejected(snapshot: Snapshot, now: Date, words: string): Plan {
+  const finding = { reason: 'PodRejected', message: `the API server refuses the destination pod: ${words}` }
+  return truth(snapshot.migration.status, 'Committed') === 'Unknown'
+    ? abortBecause(snapshot, now, finding)
+    : giveUp(snapshot, now, finding.message, finding.reason)
+}
 
 /** Restored=False is final: nothing of the destination may run any more, so that the source can be thawed. */
 function giveUp(snapshot: Snapshot, now: Date, message: string, reason: string): Plan {
   const failure = failureOf({ reason, message })
   return write(snapshot, now, [{ type: 'Restored', status: 'False', reason, message }], { failure })
-}
-
-/** A silent node may run the pod or not: nothing is assumed, the source stays fenced until the node or a person speaks. */
-function reportLost(snapshot: Snapshot, now: Date): Plan {
-  const { status } = snapshot.migration
-  if (condition(status, 'Restored')?.reason === 'DestinationLost') return { requeueAfterMs: 5000 }
-  const message = `node ${status?.destination?.node} went silent after the commit; the source stays frozen until the node is back`
-  return write(snapshot, now, [{ type: 'Restored', status: 'Unknown', reason: 'DestinationLost', message }])
 }
 
 /** The name under which gather looks for the destination pod. */

@@ -1,25 +1,55 @@
 /** Back to the source: the destination goes first, then the agents thaw and clean, then the end is written. */
-import { isFalse, isTrue } from '../../api/conditions.ts'
+import { isFalse, rollbackCause } from '../../api/conditions.ts'
 import { MIGRATION_UID_LABEL } from '../../api/names.ts'
+import { isNodeReady } from '../../api/pod.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
-import { type Plan, pullPodRemoval, type Step } from '../step.ts'
+import { type Plan, pullPodRemoval, type Step, write } from '../step.ts'
 import { refused, rolledBack } from '../summary.ts'
+import { RECOVERED } from './recover.ts'
 
 export const rollback: Step = (snapshot, now) => {
-  const { status } = snapshot.migration
-  if (!isFalse(status, 'Committed') && !(isTrue(status, 'Committed') && isFalse(status, 'Restored'))) return undefined
-  return destinationRemoval(snapshot) ?? pullPodRemoval(snapshot) ?? cleanUp(snapshot) ?? rolledBack(snapshot, now)
+  if (!rollbackCause(snapshot.migration.status)) return undefined
+  return (
+    destinationRemoval(snapshot) ??
+    personsProof(snapshot, now) ??
+    pullPodRemoval(snapshot) ??
+    cleanUp(snapshot) ??
+    rolledBack(snapshot, now)
+  )
 }
 
 /** Refused at the door: no agent has touched anything, only the pull pod may exist. */
 export const refusal: Step = (snapshot, now) =>
   isFalse(snapshot.migration.status, 'Accepted') ? (pullPodRemoval(snapshot) ?? refused(snapshot, now)) : undefined
 
-function destinationRemoval({ migration, destinationPod: pod }: Snapshot): Plan | undefined {
+/**
+ * A pod under the destination's name that a controller has made for this Migration, perhaps by a view that was old already.
+ *
+ * @returns undefined when there is none any more
+ */
+export function destinationRemoval(snapshot: Snapshot): Plan | undefined {
+  const { migration, destinationPod: pod } = snapshot
   if (!pod || pod.metadata.labels?.[MIGRATION_UID_LABEL] !== migration.metadata.uid) return undefined
-  if (pod.metadata.deletionTimestamp) return { requeueAfterMs: 1000 }
   const { name, uid } = pod.metadata
-  return { commands: [{ do: 'deletePod', role: 'destination', name, uid, graceSeconds: 1 }], requeueAfterMs: 1000 }
+  // No kubelet is there to confirm; were it left, the node would start it again when it boots.
+  const force = isByPerson(snapshot)
+  if (pod.metadata.deletionTimestamp && !force) return { requeueAfterMs: 1000 }
+  const graceSeconds = force ? 0 : 1
+  return { commands: [{ do: 'deletePod', role: 'destination', name, uid, graceSeconds }], requeueAfterMs: 1000 }
+}
+
+/** A node that answers is asked instead. */
+const isByPerson = (snapshot: Snapshot): boolean => {
+  const { status } = snapshot.migration
+  return rollbackCause(status)?.reason === RECOVERED && !isNodeReady(nodeNamed(snapshot, status?.destination?.node))
+}
+
+/** Where no agent can prove that nothing runs, the person's word is the proof: after it the source is thawed. */
+function personsProof(snapshot: Snapshot, now: Date): Plan | undefined {
+  const { destination } = snapshot.migration.status ?? {}
+  if (!destination || destination.removedAt !== undefined || !isByPerson(snapshot)) return undefined
+  const at = now.toISOString()
+  return write(snapshot, now, [], { destination: { ...destination, removedAt: at, cleanedAt: at } })
 }
 
 /** A node that left the cluster has taken its leftovers with it; a silent one is waited for. */

@@ -30,10 +30,14 @@ export const aPod = (spec: Partial<Pod['spec']> = {}, metadata: Partial<Pod['met
   },
 })
 
-export const aNode = (name: string, changes: Partial<Pick<Node, 'spec' | 'status'>> = {}): Node => ({
+export const aNode = (
+  name: string,
+  changes: Partial<Pick<Node, 'spec' | 'status'>> = {},
+  labels: Record<string, string> = {},
+): Node => ({
   apiVersion: 'v1',
   kind: 'Node',
-  metadata: meta(name, `uid-of-${name}`),
+  metadata: { ...meta(name, `uid-of-${name}`), labels },
   ...(changes.spec ? { spec: changes.spec } : {}),
   status: {
     conditions: [{ type: 'Ready', status: 'True' }],
