@@ -9,7 +9,7 @@ import { deliver } from './deliver.ts'
 import type { SourceDependencies } from './dependencies.ts'
 import type { SourceEntry } from './entry.ts'
 import { plan, type SourceAction, type SourceView } from './plan.ts'
-import { forgottenRelease, podState, tellPod } from './pods.ts'
+import { forgottenRelease, isForgotten, podState, tellPod } from './pods.ts'
 import { release } from './release.ts'
 import * as report from './report.ts'
 import { Tasks } from './tasks.ts'
@@ -125,8 +125,8 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
   /** The Migration is gone although its finalizer was ours to wait for: somebody took it off by force. */
   const releaseForgotten = async (entry: SourceEntry) => {
     const { uid, namespace, name, pod } = entry
+    if (!(await isForgotten(client, entry))) return
     const by = await forgottenRelease(client, entry)
-    if (by === undefined) return
     await tasks.stop(uid)
     await release(ctx, deps, { migrationUID: uid, podUID: pod.uid, entry, by })
     log.warn({ migration: `${namespace}/${name}`, pod: pod.name, by }, 'released a Migration that was removed by force')

@@ -44,19 +44,22 @@ export const tellPod = (recorder: EventRecorder, { namespace, pod }: Owner, reas
     message,
   )
 
-/**
- * How the fence may end of a Migration whose finalizer somebody took off by force.
- *
- * @returns undefined when the Migration is there after all
- * @throws PodferryError `MigrationRemovedByForce` while both pods are there and nobody can say which of them may run
- */
-export async function forgottenRelease(client: KubeClient, entry: Owner): Promise<'thaw' | 'kill' | undefined> {
-  const { uid, namespace, name, pod } = entry
+/** @returns true when there is no such Migration any more: its finalizer was taken off by force */
+export async function isForgotten(client: KubeClient, { uid, namespace, name }: Owner): Promise<boolean> {
   const still = await client.get(MIGRATIONS, namespace, name).catch((error) => {
     if (!isNotFound(error)) throw error
     return undefined
   })
-  if (still?.metadata.uid === uid) return undefined
+  return still?.metadata.uid !== uid
+}
+
+/**
+ * How the fence of a forgotten Migration may end.
+ *
+ * @throws PodferryError `MigrationRemovedByForce` while both pods are there and nobody can say which of them may run
+ */
+export async function forgottenRelease(client: KubeClient, entry: Owner): Promise<'thaw' | 'kill'> {
+  const { uid, namespace, name, pod } = entry
   const { items } = await client.list(PODS, { namespace, labelSelector: `${MIGRATION_UID_LABEL}=${uid}` })
   const destination = items.find(({ status }) => !['Succeeded', 'Failed'].includes(status?.phase ?? ''))
   const source = stateOf(await getPod(client, namespace, pod.name), pod.uid)

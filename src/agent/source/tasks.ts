@@ -12,7 +12,7 @@ interface Task {
 /** Rejects when the signal aborts. */
 export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>
 
-const pause: Sleep = (ms, signal) => delay(ms, undefined, { ref: false, ...(signal ? { signal } : {}) })
+export const pause: Sleep = (ms, signal) => delay(ms, undefined, { ref: false, ...(signal ? { signal } : {}) })
 
 export class Tasks {
   readonly #tasks = new Map<string, Task>()

@@ -1,0 +1,54 @@
+/** The effects that the source side of mode Live needs, so that tests run the same code in a world of fakes. */
+import type { Readable } from 'node:stream'
+import type { EventRecorder } from '../../../kube/events.ts'
+import type { Fence } from '../../fence/fence.ts'
+import type { NodeCommands } from '../../install/node-commands.ts'
+import type { Jobs } from '../../jobs/jobs.ts'
+import type { Journal } from '../../journal.ts'
+import type { SourceRoot } from '../../live/files/roots.ts'
+import type { Keepers } from '../../pages/keepers.ts'
+import type { LivePeer } from '../../peer/live-client.ts'
+import type { Sleep } from '../tasks.ts'
+import type { LiveEntry } from './entry.ts'
+import type { Places } from './places.ts'
+
+/** A tar stream and the end of whatever makes it. */
+interface Packed {
+  body: Readable
+  done: Promise<void>
+}
+
+interface PeerOptions {
+  node: { name: string; address: string }
+  namespace: string
+  migrationName: string
+  migrationUID: string
+  signal: AbortSignal
+}
+
+export interface LiveSourceDependencies {
+  journal: Journal<LiveEntry>
+  fence: Fence
+  jobs: Jobs
+  keepers: Keepers
+  places: Places
+  files: {
+    sourceRoots(
+      hostRoot: string,
+      kubeletRoot: string,
+      pod: { uid: string; containers: { name: string; pid: number }[] },
+    ): Promise<SourceRoot[]>
+    packFiles(options: { root: SourceRoot; snapshots: string; level: 0 | 1 }): Packed
+    packFolder(folder: string): Packed
+  }
+  openPeer(options: PeerOptions): LivePeer
+  node: NodeCommands
+  /** The kubelet's --root-dir on the node. */
+  kubeletRoot: string
+  /** Of this node: where the other agent's keepers connect. */
+  address: string
+  sleep: Sleep
+  /** Looks at the Migration again soon. */
+  wake(migrationUID: string): void
+  recorder: EventRecorder
+}
