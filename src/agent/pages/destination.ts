@@ -1,0 +1,141 @@
+/** The keeper beside the restored process: holds the connection of `criu lazy-pages`, and tells the twin when all has arrived. */
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { connect, type TLSSocket } from 'node:tls'
+import { backoffMs } from '../../kube/backoff.ts'
+import { serverNameOf } from '../peer/names.ts'
+import { nodeOfPeer } from '../peer/peer-node.ts'
+import type { DestinationConfig } from './config.ts'
+import type { ControlRequest } from './control.ts'
+import { type Holder, startHolder } from './holder.ts'
+import { createRecord, type KeeperRecord } from './keeper-record.ts'
+import type { KeeperState } from './keeper-state.ts'
+import { isOwnUser } from './local-peer.ts'
+import type { KeeperLog } from './log.ts'
+import { Tunnel } from './tunnel.ts'
+
+const BACKOFF = { baseMs: 50, maxMs: 2_000 }
+const CONNECT_MS = 5_000
+const POLL_MS = 100
+
+/**
+ * @param onOver nothing is left to do
+ * @returns what answers the agent
+ */
+export async function startDestination(
+  config: DestinationConfig,
+  log: KeeperLog,
+  onOver: () => void,
+): Promise<(request: ControlRequest) => Promise<KeeperState>> {
+  const { folder, finishedFile, bytesPerSecond } = config
+  let holder: Holder | undefined
+  let daemonEnded = false
+  let failures = 0
+
+  const tunnel = new Tunnel({
+    log,
+    bytesPerSecond,
+    onConnected() {
+      failures = 0
+      tellFinished()
+    },
+    onFinished: () => log('only a destination says that it has finished'),
+    onOver(ending) {
+      // The daemon's connection stays in any case: without its daemon the program would find zeros in place of its memory. The
+      // agent ends the program first.
+      record.enter(ending)
+      if (record.phase !== 'finished') return
+      holder?.end()
+      onOver()
+    },
+    onDelivered: () => {},
+  })
+
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const record: KeeperRecord = createRecord({ folder, log, tunnel, port: (server.address() as AddressInfo).port })
+  server.on('connection', (socket: Socket) => void onConnection(socket))
+  void keepConnected()
+  void watchDaemon()
+  return async (request) => {
+    if (request.do !== 'state') throw new Error('only the keeper of the source opens and aborts')
+    return record.state()
+  }
+
+  async function onConnection(socket: Socket): Promise<void> {
+    socket.on('error', (error) => log("the daemon's connection is broken", { reason: error.message }))
+    if (!(await isOwnUser(socket)) || record.phase !== 'waiting') {
+      log('a local connection was refused', { port: socket.remotePort })
+      return void socket.destroy()
+    }
+    // One daemon, once.
+    server.close()
+    holder = startHolder(folder, socket)
+    record.enter('open')
+    socket.once('end', () => {
+      daemonEnded = true
+    })
+    socket.once('close', () => {
+      daemonEnded = true
+      tunnel.discard()
+    })
+    tunnel.attachLocal(socket)
+  }
+
+  /** The end of the daemon's connection says nothing; its exit code does. */
+  async function watchDaemon(): Promise<void> {
+    while (record.phase === 'waiting' || record.phase === 'open') {
+      await delay(POLL_MS)
+      // Before it has connected, the file is an earlier daemon's.
+      if (record.phase !== 'open') continue
+      const exitCode = (await readFile(finishedFile, 'utf8').catch(() => '')).trim()
+      if (exitCode === '') continue
+      if (exitCode !== '0') record.enter('failed')
+      // What it has said last is still being read.
+      else if (daemonEnded) record.enter('finished')
+    }
+    tellFinished()
+  }
+
+  function tellFinished(): void {
+    if (record.phase === 'finished') tunnel.tell({ kind: 'finished', total: tunnel.sentBytes })
+  }
+
+  async function keepConnected(): Promise<void> {
+    for (;;) {
+      try {
+        const link = tunnel.attachLink(await reachTwin(config))
+        await link.closed
+      } catch (error) {
+        log('the twin cannot be reached', { reason: error instanceof Error ? error.message : String(error) })
+      }
+      failures++
+      await delay(backoffMs(BACKOFF, failures, Math.random()))
+    }
+  }
+}
+
+async function reachTwin({ identity, peerNode, peerAddress, peerPort }: DestinationConfig): Promise<TLSSocket> {
+  const { key, cert, ca } = identity
+  const socket = connect({
+    host: peerAddress,
+    port: peerPort,
+    // Plain TLS verification against this name pins the node.
+    servername: serverNameOf(peerNode),
+    ...{ key, cert, ca },
+    minVersion: 'TLSv1.3',
+  })
+  try {
+    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(CONNECT_MS) })
+    const node = nodeOfPeer(socket)
+    if (node !== peerNode) throw new Error(`${peerAddress}:${peerPort} is ${node ?? 'no agent'}, not ${peerNode}`)
+    return socket
+  } catch (error) {
+    socket.on('error', () => {})
+    socket.destroy()
+    throw error
+  }
+}

@@ -1,0 +1,72 @@
+/** One connection between twins: frames over TLS, and a heartbeat that tells a dead link from a quiet one. */
+import type { TLSSocket } from 'node:tls'
+import { type ControlFrame, encodeDataHead, encodeFrame, type Frame, FrameDecoder } from './frame.ts'
+
+export interface Link {
+  send(frame: ControlFrame): void
+  sendData(offset: number, chunk: Buffer): void
+  /** Ends the connection at once; `onClose` follows. */
+  close(reason: string): void
+  /** Resolves when the connection has ended, with what ended it. */
+  readonly closed: Promise<string>
+}
+
+interface LinkOptions {
+  socket: TLSSocket
+  /** A throw ends the connection. */
+  onFrame(frame: Frame): void
+  /** Anything has come from the twin. */
+  onHeard(): void
+}
+
+const BEAT_MS = 1_000
+/** A link that has been silent for so long is dead: five heartbeats are missing. */
+const DEAD_MS = 5_000
+
+/** @param socket of a twin whose certificate was checked */
+export function openLink({ socket, onFrame, onHeard }: LinkOptions): Link {
+  const { promise: closed, resolve } = Promise.withResolvers<string>()
+  let heardAt = performance.now()
+  let reason = 'the twin ended the connection'
+
+  const close = (why: string) => {
+    reason = why
+    socket.destroy()
+  }
+  const decoder = new FrameDecoder(onFrame)
+  // A page fault waits for each of these.
+  socket.setNoDelay(true)
+  socket.on('data', (chunk: Buffer) => {
+    heardAt = performance.now()
+    onHeard()
+    try {
+      decoder.push(chunk)
+    } catch (error) {
+      close(String(error))
+    }
+  })
+  socket.on('error', (error) => {
+    reason = error.message
+  })
+  socket.once('end', () => socket.destroy())
+  const beat = setInterval(() => {
+    if (performance.now() - heardAt > DEAD_MS) return close(`nothing came for ${DEAD_MS / 1000} s`)
+    socket.write(encodeFrame({ kind: 'ping' }))
+  }, BEAT_MS)
+  socket.once('close', () => {
+    clearInterval(beat)
+    resolve(reason)
+  })
+
+  return {
+    closed,
+    close,
+    send: (frame) => void socket.write(encodeFrame(frame)),
+    sendData(offset, chunk) {
+      socket.cork()
+      socket.write(encodeDataHead(offset, chunk.length))
+      socket.write(chunk)
+      socket.uncork()
+    },
+  }
+}
