@@ -6,5 +6,5 @@ export const ROLES: Readonly<Record<string, () => Promise<Command>>> = {
   agent: async () => (await import('./roles/agent.ts')).agentCommand(),
   'event-handler': async () => (await import('./roles/event-handler.ts')).eventHandlerCommand(),
   'registry-config': async () => (await import('./roles/registry-config.ts')).registryConfigCommand(),
-  'node-cleanup': async () => (await import('./roles/node-cleanup.ts')).nodeCleanupCommand(),
+  'uninstall-node': async () => (await import('./roles/uninstall-node.ts')).uninstallNodeCommand(),
 }

@@ -3,7 +3,8 @@
  * first Migrations (their finalizers need the controller), then what agents have put on nodes, then the objects.
  */
 import { execFile } from 'node:child_process'
-import { NAMESPACE } from '../api/names.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { LIVE_LABEL, NAMESPACE } from '../api/names.ts'
 import { renderConfig } from './render.ts'
 
 interface UndeployOptions {
@@ -17,6 +18,9 @@ interface UndeployOptions {
 
 const MIGRATIONS = 'migrations.podferry.dev'
 const FINISH_SECONDS = 90
+const RESTART_MS = 2_000
+const ANSWER_MS = 30_000
+const POLL_MS = 500
 
 /** @throws Error that says what is in the way */
 export async function undeploy({ overlay, kubectl, force, say = () => {} }: UndeployOptions): Promise<void> {
@@ -54,8 +58,8 @@ async function cleanUpNodes(run: Run, force: boolean, say: (line: string) => voi
   const own = ['-n', NAMESPACE]
   if ((await run(['get', 'namespace', NAMESPACE, '--ignore-not-found', '-o', 'name'])) === '') return
   await run([...own, 'delete', 'daemonset/podferry-registry', '--ignore-not-found', '--cascade=foreground', '--wait'])
-  const agents = ['get', 'pods', '-l', 'app.kubernetes.io/component=agent', '-o', 'name']
-  for (const pod of lines(await run([...own, ...agents]))) {
+  const pods = lines(await run([...own, 'get', 'pods', '-l', 'app.kubernetes.io/component=agent', '-o', 'name']))
+  for (const pod of pods) {
     say(`cleaning up the node of ${pod}`)
     const cleanup = ['/usr/local/bin/node', '/app/src/main.js', 'node-cleanup', ...(force ? ['--force'] : [])]
     try {
@@ -65,6 +69,25 @@ async function cleanUpNodes(run: Run, force: boolean, say: (line: string) => voi
       say(`the node of ${pod} was not cleaned up: ${(cause as Error).message}`)
     }
   }
+  // Also of nodes that have no agent any more.
+  await run(['label', 'nodes', '-l', LIVE_LABEL, `${LIVE_LABEL}-`])
+  if (pods.length === 0) return
+  // A containerd that loses its runtime handler restarts a second later; then kubelet can end the pods.
+  await delay(RESTART_MS)
+  for (const pod of pods) await answers(run, [...own, 'exec', pod, '--', '/bin/true'])
+}
+
+async function answers(run: Run, args: readonly string[]): Promise<void> {
+  const deadline = Date.now() + ANSWER_MS
+  while (Date.now() < deadline) {
+    try {
+      await run(args)
+      return
+    } catch {
+      await delay(POLL_MS)
+    }
+  }
+  // What follows says better what is wrong.
 }
 
 const lines = (text: string): string[] => text.split('\n').filter(Boolean)

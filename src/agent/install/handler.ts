@@ -60,12 +60,14 @@ export async function placeHandler(
 ): Promise<Placed> {
   const main = await readOrUndefined(hostRoot, containerd.configFile)
   const parsed = readToml(main ?? '', containerd.configFile)
-  const version = main === undefined ? before.version : parsed.version
+  // Without a main file there is one of podferry's own.
+  const ownMain = main === undefined || withoutHandler(main) === ''
+  const version = ownMain ? before.version : parsed.version
   const folder = importedFolders(parsed)[0]
   const attempts: [string, string][] = []
   if (folder !== undefined) attempts.push([join(folder, DROP_IN), dropIn(version, handler)])
   // containerd 1 takes a plugin's whole section from the last file that has it: then only the main file will do.
-  const whole = main === undefined ? dropIn(version, handler) : withHandler(main, version, handler)
+  const whole = ownMain ? dropIn(version, handler) : withHandler(main, version, handler)
   attempts.push([containerd.configFile, whole])
   // Where it is already, it stays: a second time writes nothing.
   const { handlerFile } = await readRecord(hostRoot)

@@ -28,7 +28,10 @@ export interface LiveInstallOptions {
   /** Whether containerd may be restarted now when it has to: never while a Migration is active on the node. */
   mayRestart?: boolean
   node?: NodeCommands
+  /** Default: over `runtimeSocket`, opened and closed here. */
+  cri?: Runtime
 }
+type Runtime = Pick<CriClient, 'version' | 'statusInfo'>
 
 /**
  * Makes the node able to send and take live moves. The same again changes nothing; containers survive containerd's restart.
@@ -36,21 +39,18 @@ export interface LiveInstallOptions {
  * @returns why the node is not able, if it is not; then containerd's configuration is as it was
  */
 export async function installLive(options: LiveInstallOptions): Promise<LiveAbility> {
-  const { hostRoot, log, runtimeSocket = DEFAULT_SOCKET } = options
-  const cri = createCriClient(join(hostRoot, runtimeSocket))
+  const { log } = options
   try {
-    await install({ ...options, cri })
+    await withRuntime(options, (cri) => install({ ...options, cri }))
     return { able: true }
   } catch (error) {
     if (!(error instanceof PodferryError)) log.error({ err: error }, 'what live moves need cannot be installed')
     const reason = error instanceof PodferryError ? error.reason : 'LiveInstallFailed'
     return { able: false, reason, message: (error as Error).message }
-  } finally {
-    cri.close()
   }
 }
 
-async function install(options: LiveInstallOptions & { cri: CriClient }): Promise<void> {
+async function install(options: LiveInstallOptions & { cri: Runtime }): Promise<void> {
   const { hostRoot, log, cri, node = nodeCommands, runtimeSocket = DEFAULT_SOCKET, mayRestart = true } = options
   const version = await cri.version()
   if (version.runtimeName !== 'containerd') {
@@ -109,21 +109,29 @@ export async function uninstallLive(
     log.warn({ containers }, `${WRAPPER} stays: containers that it made need it until they are gone`)
     return { containers }
   }
-  const cri = createCriClient(join(hostRoot, runtimeSocket))
-  try {
+  await withRuntime(options, async (cri) => {
     // A node without containerd, or with a silent one, has no handler loaded.
-    const loaded = await loadedHandler(cri).catch(() => undefined)
-    if (loaded !== undefined) {
-      const containerd = await findContainerd(hostRoot, runtimeSocket)
-      log.info({ unit: containerd.unit, pid: containerd.pid }, 'restarting containerd without the handler podferry')
-      await restart(node, containerd, restartAfterMs)
-      if (restartAfterMs === undefined) await until('containerd is back', async () => !(await loadedHandler(cri)))
-    }
-  } finally {
-    cri.close()
-  }
+    if ((await loadedHandler(cri).catch(() => undefined)) === undefined) return
+    const containerd = await findContainerd(hostRoot, runtimeSocket)
+    log.info({ unit: containerd.unit, pid: containerd.pid }, 'restarting containerd without the handler podferry')
+    await restart(node, containerd, restartAfterMs)
+    if (restartAfterMs === undefined) await until('containerd is back', async () => !(await loadedHandler(cri)))
+  })
   await removePrograms(hostRoot)
   return { containers }
+}
+
+async function withRuntime(
+  { hostRoot, runtimeSocket = DEFAULT_SOCKET, cri }: LiveInstallOptions,
+  use: (cri: Runtime) => Promise<void>,
+): Promise<void> {
+  if (cri !== undefined) return await use(cri)
+  const own = createCriClient(join(hostRoot, runtimeSocket))
+  try {
+    await use(own)
+  } finally {
+    own.close()
+  }
 }
 
 /** Whatever keeps containerd starts it again: systemd when asked, any other supervisor when it has ended. */

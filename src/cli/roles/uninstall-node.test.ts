@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { install } from '../../agent/install/install.ts'
-import { nodeCleanupCommand } from './node-cleanup.ts'
+import { WRAPPER } from '../../agent/install/programs.ts'
+import { uninstallNodeCommand } from './uninstall-node.ts'
 
 let root: string
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'podferry-node-cleanup-'))
+  root = await mkdtemp(join(tmpdir(), 'podferry-uninstall-node-'))
 })
 afterEach(() => rm(root, { recursive: true }))
 
@@ -16,7 +17,8 @@ const put = async (path: string, content: string) => {
   await mkdir(join(root, path, '..'), { recursive: true })
   await writeFile(join(root, path), content)
 }
-const cleanUp = (...args: string[]) => nodeCleanupCommand().parseAsync(['--host-root', root, ...args], { from: 'user' })
+const cleanUp = (...args: string[]) =>
+  uninstallNodeCommand().parseAsync(['--host-root', root, ...args], { from: 'user' })
 const everything = async () => (await readdir(root, { recursive: true })).sort()
 
 test('a node on which podferry was installed is as before', async () => {
@@ -47,4 +49,27 @@ test('a node with an unfinished migration is left alone unless forced', async ()
   assert.deepEqual(await everything(), before)
   await cleanUp('--force')
   assert.ok(!(await everything()).includes('var/lib/podferry'))
+})
+
+test('a pod whose memory is still on its way holds the node; one that has it all does not', async () => {
+  await put('run/podferry/restore/uid/main/lazy.pid', '1 2')
+  await assert.rejects(cleanUp(), /restore\/uid\/main\/lazy\.pid.*--force/)
+  await put('run/podferry/restore/uid/main/lazy.exit', '0')
+  await cleanUp()
+  assert.ok(!(await everything()).includes('run/podferry'))
+})
+
+test('pods of RuntimeClass podferry hold the node; by force they keep the wrapper and their marks', async () => {
+  await put('run/containerd/io.containerd.runtime.v2.task/k8s.io/abc/runtime', WRAPPER)
+  await put('opt/podferry/bin/podferry-runc', '')
+  await put('etc/containerd/conf.d/podferry.toml', '# BEGIN podferry\n# END podferry\n')
+  await put('run/podferry/restored/by-pod/uid', '')
+  await put('run/podferry/restore/uid/refused', '')
+  await assert.rejects(cleanUp(), /\(abc\).*--force/)
+  await cleanUp('--force')
+  const left = await everything()
+  assert.ok(left.includes('opt/podferry/bin/podferry-runc'))
+  assert.ok(left.includes('run/podferry/restored/by-pod/uid'))
+  assert.ok(!left.includes('run/podferry/restore'))
+  assert.ok(!left.includes('etc/containerd/conf.d/podferry.toml'))
 })
