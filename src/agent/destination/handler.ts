@@ -1,10 +1,7 @@
 /** The destination side of Migrations whose pod comes to this node: looks, plans, does the next thing that is missing. */
 import { isFinished } from '../../api/conditions.ts'
 import type { Migration, MigrationStatus } from '../../api/migration.ts'
-import { MIGRATION_UID_LABEL } from '../../api/names.ts'
-import type { Pod } from '../../api/pod.ts'
 import { MIGRATIONS, PODS } from '../../api/resources.ts'
-import { isNotFound } from '../../kube/error.ts'
 import { type CheckpointName, checkpointImageReference } from '../../oci/repository.ts'
 import type { AgentContext, MigrationHandler } from '../context.ts'
 import { explainCriu } from '../criu-log.ts'
@@ -19,6 +16,7 @@ import { type DestinationAction, plan } from './plan.ts'
 import { prepare } from './prepare.ts'
 import { remains } from './remains.ts'
 import * as report from './report.ts'
+import { podNamed, suspectPods } from './suspect-pods.ts'
 
 export interface DestinationHandler extends MigrationHandler {
   /** Removes what nobody needs any more: aliases whose pod is gone, remains of crashes. Call it every few minutes. */
@@ -62,7 +60,7 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
   }
 
   const getReady = async (migration: Migration) => {
-    const source = await getPod(migration, migration.spec.podName)
+    const source = await podNamed(client, migration, migration.spec.podName)
     const found = await prepare(deps, migration, source, ctx.now())
     await write(migration, report.readiness(found, now()))
     log.debug({ ...about(migration), ...found }, 'readiness')
@@ -87,7 +85,10 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
     restoreLogs.hold(uid)
     // Only the pod with the UID that the controller wrote is ours; the label can be on any pod.
     if (podName === undefined || podUID === undefined) return OBSERVE_MS
-    const [pod, attempts] = await Promise.all([getPod(migration, podName), cri.containers({ [POD_UID_LABEL]: podUID })])
+    const [pod, attempts] = await Promise.all([
+      podNamed(client, migration, podName),
+      cri.containers({ [POD_UID_LABEL]: podUID }),
+    ])
     const expected = new Map(namesOf(migration).map((name) => [name.container, checkpointImageReference(name)]))
     const verdict = judgeRestore({
       pod: pod?.metadata.uid === podUID ? pod : undefined,
@@ -140,7 +141,7 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
     await takeAway(migration)
     const { namespace } = referenceOf(migration)
     const podUID = migration.status?.destination?.podUID
-    const pods = await podsOf(migration, podUID)
+    const pods = await suspectPods(client, migration)
     const left = await remains(cri, { namespace, migrationUID, podUID, pods, self: nodeName })
     if (left.length > 0) {
       log.debug({ ...about(migration), left }, 'waiting for the destination pod to end')
@@ -173,21 +174,6 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
     for (const facts of [known, failingSince, checkpointSeenAt]) facts.delete(uid)
   }
 
-  const getPod = async (migration: Migration, name: string): Promise<Pod | undefined> =>
-    await client.get(PODS, referenceOf(migration).namespace, name).catch((error) => {
-      if (!isNotFound(error)) throw error
-      return undefined
-    })
-
-  /** The pods that are, or say that they are, the Migration's destination pod. */
-  const podsOf = async (migration: Migration, podUID: string | undefined): Promise<Pod[]> => {
-    const { namespace, uid } = referenceOf(migration)
-    const { items } = await client.list(PODS, { namespace, labelSelector: `${MIGRATION_UID_LABEL}=${uid}` })
-    const { podName } = migration.status?.destination ?? {}
-    const named = podName === undefined ? undefined : await getPod(migration, podName)
-    return named && named.metadata.uid === podUID ? [...items, named] : items
-  }
-
   const about = (migration: Migration) => ({
     migration: `${migration.metadata.namespace}/${migration.metadata.name}`,
     pod: migration.status?.destination?.podName ?? migration.spec.podName,
@@ -207,7 +193,7 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
       if (!migration) return
       await uploads.abort(uid)
       // Deleted by force in the middle. A pod that runs keeps an image to start again from; anything else goes.
-      const pods = await podsOf(migration, migration.status?.destination?.podUID)
+      const pods = await suspectPods(client, migration)
       const isRunning = pods.some(({ spec, status }) => spec.nodeName === nodeName && status?.phase === 'Running')
       if (isRunning) {
         for (const { name, imageID } of migration.status?.containers ?? []) {

@@ -19,7 +19,7 @@ interface Suspects {
  * @returns for people, what is still there; empty proves that nothing runs
  */
 export async function remains(
-  cri: CriClient,
+  cri: Pick<CriClient, 'sandboxes' | 'containers'>,
   { namespace, migrationUID, podUID, pods, self }: Suspects,
 ): Promise<string[]> {
   const labelled = await cri.sandboxes({ [MIGRATION_UID_LABEL]: migrationUID })

@@ -1,0 +1,45 @@
+/** Steps 3 and 4: opens the staging folders and waits until every container waits at its gate. */
+import type { Migration } from '../../../api/migration.ts'
+import type { Pod } from '../../../api/pod.ts'
+import { podNamed } from '../suspect-pods.ts'
+import { about, factsOf, type LiveAgent, namesOf, rfc3339, write } from './live-agent.ts'
+import { errorOf, judgeReadiness } from './readiness.ts'
+import * as report from './report.ts'
+import { isAlive } from './restorers.ts'
+import { openStaging, readWaiting } from './staging.ts'
+
+const OPEN_MS = 25
+const POD_LOOK_MS = 1_000
+
+export async function open(live: LiveAgent, migration: Migration, podUID: string): Promise<number | undefined> {
+  const { hostRoot, log } = live
+  const expected = namesOf(migration)
+  for (const name of expected) await openStaging(hostRoot, podUID, name)
+  const arrived = await Promise.all(
+    expected.map(async (name) => {
+      const waiting = await readWaiting(hostRoot, podUID, name)
+      return waiting && (await isAlive(hostRoot, waiting)) ? [name] : []
+    }),
+  )
+  const waiting = arrived.flat()
+  const facts = factsOf(live, migration)
+  const isDue = performance.now() - facts.podLookedAt >= POD_LOOK_MS
+  if (waiting.length < expected.length && !isDue) return OPEN_MS
+  const named = waiting.length < expected.length ? await destinationPod(live, migration) : undefined
+  facts.podLookedAt = performance.now()
+  facts.failingSince = errorOf(named) ? (facts.failingSince ?? live.now().getTime()) : undefined
+  const { failingSince } = facts
+  const found = judgeReadiness({ expected, waiting, pod: named, failingSince, now: live.now().getTime() })
+  await write(live, migration, report.readiness(found, rfc3339(live)))
+  if (found.status === 'Unknown') return OPEN_MS
+  log.info({ ...about(live, migration), ...found }, 'readiness')
+  return undefined
+}
+
+async function destinationPod(live: LiveAgent, migration: Migration): Promise<Pod | undefined> {
+  const { client } = live
+  const { podName, podUID } = migration.status?.destination ?? {}
+  const pod = podName === undefined ? undefined : await podNamed(client, migration, podName)
+  // Only the pod with the UID that the controller wrote is ours; the label can be on any pod.
+  return pod?.metadata.uid === podUID ? pod : undefined
+}

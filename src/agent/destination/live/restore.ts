@@ -1,0 +1,84 @@
+/** Step 9: releases the wrappers and tells what became of the restore. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Migration } from '../../../api/migration.ts'
+import { MIGRATIONS } from '../../../api/resources.ts'
+import { criuErrors, explainCriu } from '../../criu-log.ts'
+import { referenceOf } from '../../status.ts'
+import { lazyLost, lazyState } from './lazy-pages.ts'
+import { about, type LiveAgent, namesOf, rfc3339, write } from './live-agent.ts'
+import { awaitOutcome, lookAtRestore, openGates, putRootsBack, restoreLog } from './release.ts'
+import * as report from './report.ts'
+import { containerFolder, textOf } from './staging.ts'
+import { judgeRestores, type LiveVerdict } from './verdict.ts'
+
+/** The restore of a small pod takes a fifth of a second. */
+const LOOK_MS = 2_000
+const RESTORE_MS = 100
+const MOUNT_AGAIN_MS = 50
+
+export async function release(live: LiveAgent, migration: Migration, podUID: string): Promise<number | undefined> {
+  const { deps, hostRoot, log, requests } = live
+  await requests.close(migration.metadata.uid)
+  const look = () => Promise.all(namesOf(migration).map((name) => lookAtRestore(hostRoot, deps, podUID, name)))
+  const end = performance.now() + LOOK_MS
+  let views = await look()
+  let verdict = judgeRestores(views, live.now().getTime())
+  if (verdict.kind === 'waiting' && views.some(({ usedAt }) => usedAt === undefined)) {
+    // The informer may be minutes old; this is the only place where its word would start something.
+    const [fresh, failure] = await Promise.all([freshOf(live, migration), putBack(live, podUID, namesOf(migration))])
+    if (fresh === undefined || !report.isReleasable(fresh.status)) return RESTORE_MS
+    if (failure) verdict = failure
+    else await openGates(hostRoot, podUID, views)
+  }
+  while (verdict.kind === 'waiting' && performance.now() < end) {
+    await awaitOutcome(hostRoot, podUID, views, RESTORE_MS)
+    views = await look()
+    verdict = judgeRestores(views, live.now().getTime())
+  }
+  if (verdict.kind === 'waiting') return RESTORE_MS
+  if (verdict.kind === 'restored') {
+    log.info({ ...about(live, migration), restoredAt: verdict.restoredAt }, 'restored')
+    await write(live, migration, report.restored(verdict.restoredAt, rfc3339(live)))
+  } else await reportFailure(live, migration, podUID, verdict)
+  return undefined
+}
+
+/** A root file system that cannot be mounted is a restore that cannot begin. */
+async function putBack(live: LiveAgent, podUID: string, names: readonly string[]) {
+  const { deps, hostRoot, log } = live
+  const attempt = () => putRootsBack(hostRoot, deps, podUID, names)
+  const began = performance.now()
+  try {
+    await attempt().catch(() => delay(MOUNT_AGAIN_MS).then(attempt))
+    log.debug({ pod: podUID, ms: performance.now() - began }, 'root file systems put back')
+    return undefined
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    return { kind: 'failed', container: names[0] ?? '', reason: 'RootNotMounted', message } as const
+  }
+}
+
+async function reportFailure(
+  live: LiveAgent,
+  migration: Migration,
+  podUID: string,
+  verdict: LiveVerdict & { kind: 'failed' },
+) {
+  const { deps, hostRoot, log } = live
+  const { container } = verdict
+  const place = { hostRoot, jobs: deps.jobs, folder: containerFolder(podUID, container) }
+  const own = criuErrors(await textOf(restoreLog(hostRoot, podUID, container)))
+  const criuLog = own.length > 0 ? own : (await lazyLost(place, await lazyState(place))).criuLog
+  const explained = explainCriu(criuLog)
+  const reason = explained?.reason ?? verdict.reason
+  const message = explained ? `${explained.message} (${verdict.message})` : verdict.message
+  log.warn({ ...about(live, migration), reason, criuLog }, message)
+  await write(live, migration, report.restoreFailed({ reason, message, criuLog }, rfc3339(live)))
+}
+
+async function freshOf(live: LiveAgent, migration: Migration): Promise<Migration | undefined> {
+  const { client } = live
+  const { namespace, name, uid } = referenceOf(migration)
+  const fresh = await client.get(MIGRATIONS, namespace, name)
+  return fresh.metadata.uid === uid ? fresh : undefined
+}

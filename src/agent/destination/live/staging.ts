@@ -1,0 +1,147 @@
+/**
+ * The staging folders of one destination pod: what the wrapper reads and says (docs/design/0002-live-mode.md).
+ *
+ * /run/podferry/restore/<pod UID>/<container>/. The wrapper claims a container's state by making `used` before it restores,
+ * and looks for `refused` after that. So whoever has written `refused` and sees no `used` knows that nothing will be restored.
+ */
+import { execFile } from 'node:child_process'
+import { constants } from 'node:fs'
+import { chmod, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { replaceFile } from '../../files.ts'
+import { isLabel, isUID } from '../../peer/names.ts'
+
+const RESTORE_ROOT = '/run/podferry/restore'
+
+/** A wrapper that has reached the gate. */
+export interface Waiting {
+  containerID: string
+  /** The container's OCI bundle, absolute on the node. */
+  bundle: string
+  /** Of the wrapper. */
+  pid: number
+}
+
+export interface Outcome {
+  restored: boolean
+  /** runc's exit code; 0 when it was restored. */
+  code: number
+  /** Nanoseconds since 1970. */
+  at: bigint
+}
+
+/** @returns on the node; names become paths, so what is none is refused */
+export function podFolder(podUID: string): string {
+  if (!isUID(podUID)) throw new Error(`${JSON.stringify(podUID)} is no UID of a pod`)
+  return `${RESTORE_ROOT}/${podUID}`
+}
+
+/** @returns on the node */
+export function containerFolder(podUID: string, container: string): string {
+  if (!isLabel(container)) throw new Error(`${JSON.stringify(container)} is no name of a container`)
+  return `${podFolder(podUID)}/${container}`
+}
+
+/** Folder and gate; nothing when they are there. */
+export async function openStaging(hostRoot: string, podUID: string, container: string): Promise<void> {
+  const folder = join(hostRoot, containerFolder(podUID, container))
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await chmod(join(hostRoot, podFolder(podUID)), 0o700)
+  await chmod(folder, 0o700)
+  const gate = join(folder, 'gate')
+  if (await exists(gate)) return
+  await promisify(execFile)('mkfifo', ['-m', '0600', gate]).catch(async (error) => {
+    if (!(await exists(gate))) throw error
+  })
+}
+
+/** @returns undefined while no wrapper has come; one that has come may have ended since */
+export async function readWaiting(hostRoot: string, podUID: string, container: string): Promise<Waiting | undefined> {
+  const text = await textOf(join(hostRoot, containerFolder(podUID, container), 'waiting'))
+  const [, containerID, bundle, pid] = /^([0-9a-zA-Z_.-]+)\n(\/[^\n]+)\n(\d+)\n$/.exec(text) ?? []
+  if (containerID === undefined || bundle === undefined) return undefined
+  return { containerID, bundle, pid: Number(pid) }
+}
+
+/** Whether a wrapper has taken the state: from then on it may run, and nobody else may take it. */
+export const isUsed = (hostRoot: string, podUID: string, container: string): Promise<boolean> =>
+  exists(join(hostRoot, containerFolder(podUID, container), 'used'))
+
+/** @returns milliseconds since 1970; undefined when no wrapper has taken the state */
+export async function usedAt(hostRoot: string, podUID: string, container: string): Promise<number | undefined> {
+  const found = await stat(join(hostRoot, containerFolder(podUID, container), 'used')).catch(ignoreMissing)
+  return found?.mtimeMs
+}
+
+/** @returns undefined while the wrapper has not said how its restore ended */
+export async function readOutcome(hostRoot: string, podUID: string, container: string): Promise<Outcome | undefined> {
+  const path = join(hostRoot, containerFolder(podUID, container), 'outcome')
+  const found = await stat(path, { bigint: true }).catch(ignoreMissing)
+  if (!found) return undefined
+  const [, word, code] = /^(restored|failed)(?: (\d+))?\n$/.exec(await textOf(path)) ?? []
+  return { restored: word === 'restored', code: word === 'restored' ? 0 : Number(code ?? -1), at: found.mtimeNs }
+}
+
+/**
+ * Says a word to the wrapper that waits. Saying it twice does no harm: a wrapper reads once, and claims the state before it
+ * uses it.
+ *
+ * @param word `restore <container ID>` for exactly that container, or `refuse`
+ * @returns false when nobody waits
+ */
+export async function answer(hostRoot: string, podUID: string, container: string, word: string): Promise<boolean> {
+  try {
+    // Without O_NONBLOCK a gate without a reader would hold us for ever.
+    const gate = await open(
+      join(hostRoot, containerFolder(podUID, container), 'gate'),
+      constants.O_WRONLY | constants.O_NONBLOCK,
+    )
+    try {
+      await gate.write(`${word}\n`)
+      return true
+    } finally {
+      await gate.close()
+    }
+  } catch (error) {
+    if (['ENXIO', 'ENOENT', 'EPIPE', 'EAGAIN'].includes((error as NodeJS.ErrnoException).code ?? '')) return false
+    throw error
+  }
+}
+
+/** From now on every wrapper of this pod refuses, also one that comes after a failure and one that would start afresh. */
+export async function refuse(hostRoot: string, podUID: string): Promise<void> {
+  const folder = join(hostRoot, podFolder(podUID))
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (!(await exists(join(folder, 'refused')))) await replaceFile(join(folder, 'refused'), '', 0o600)
+}
+
+export const isRefused = (hostRoot: string, podUID: string): Promise<boolean> =>
+  exists(join(hostRoot, podFolder(podUID), 'refused'))
+
+/** @returns the containers that have a staging folder */
+export async function stagedContainers(hostRoot: string, podUID: string): Promise<string[]> {
+  return (await foldersIn(join(hostRoot, podFolder(podUID)))).filter(isLabel)
+}
+
+/** @returns UIDs of the pods that have staging folders */
+export const stagedPods = async (hostRoot: string): Promise<string[]> =>
+  (await foldersIn(join(hostRoot, RESTORE_ROOT))).filter(isUID)
+
+export async function removeStaging(hostRoot: string, podUID: string): Promise<void> {
+  await rm(join(hostRoot, podFolder(podUID)), { recursive: true, force: true })
+}
+
+const foldersIn = async (path: string): Promise<string[]> =>
+  ((await readdir(path, { withFileTypes: true }).catch(ignoreMissing)) ?? [])
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+
+export const exists = async (path: string): Promise<boolean> => (await stat(path).catch(ignoreMissing)) !== undefined
+
+/** @returns empty when there is no such file */
+export const textOf = async (path: string): Promise<string> => (await readFile(path, 'utf8').catch(ignoreMissing)) ?? ''
+
+export function ignoreMissing(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+}
