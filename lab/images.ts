@@ -117,7 +117,9 @@ async function podferry(): Promise<Image> {
   const base: Item[] = [
     ...(await busybox()),
     { kind: 'program', from: node, to: '/usr/local/bin/node' },
-    { kind: 'program', from: inTree('usr/bin/nsenter'), to: '/usr/bin/nsenter' },
+    ...['nsenter', 'tar', 'sync', 'mkfifo'].map(
+      (name): Item => ({ kind: 'program', from: inTree(`usr/bin/${name}`), to: `/usr/bin/${name}` }),
+    ),
     ...packageItems(record),
   ]
   // In a process of its own: node prints a warning about stripTypeScriptTypes, which only an option silences.

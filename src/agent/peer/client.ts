@@ -7,9 +7,9 @@ import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
 import { PodferryError } from '../../errors.ts'
+import { connectionError, refusalFrom } from './answer.ts'
 import type { IdentityHolder } from './identity.ts'
 import { AGENT_PORT, serverNameOf } from './names.ts'
-import { UploadRefused } from './refused.ts'
 import { pathOf, type UploadTarget } from './upload-request.ts'
 
 interface ArchiveOptions extends UploadTarget {
@@ -32,7 +32,6 @@ interface StoredArchive {
 }
 
 const storedSchema = z.object({ manifestDigest: z.string(), size: z.number() })
-const refusalSchema = z.object({ reason: z.string(), message: z.string() })
 
 const CHUNK = 1024 * 1024
 /** The registry may think for a while after the last byte, about as long as its disk needs to sync. */
@@ -109,27 +108,4 @@ function exchange(
     })
     request.flushHeaders()
   })
-}
-
-function refusalFrom(status: number, body: string, where: string): PodferryError {
-  try {
-    const { reason, message } = refusalSchema.parse(JSON.parse(body))
-    return new UploadRefused(status, reason, `${where}: ${message}`)
-  } catch {
-    return new UploadRefused(status, 'UnexpectedAnswer', `${where} answered ${status}: ${body.slice(0, 200)}`)
-  }
-}
-
-const UNTRUSTED =
-  /^(ERR_TLS_CERT_ALTNAME_INVALID|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_SSL_TLSV1_ALERT|ERR_SSL_TLSV13_ALERT|ERR_SSL_SSLV3_ALERT)/
-
-function connectionError(cause: unknown, where: string): PodferryError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  const why = cause instanceof Error ? cause.message : String(cause)
-  if (UNTRUSTED.test(code)) {
-    const message = `${where} and this agent do not trust each other's certificates (${why}); both must come from signer podferry.dev/agent, and the clocks must agree`
-    return new PodferryError({ reason: 'PeerUntrusted', message, retry: 'backoff', cause })
-  }
-  const message = `${where} cannot be reached or broke off: ${why}; is the agent running there, and may nodes reach port ${AGENT_PORT}?`
-  return new PodferryError({ reason: 'PeerUnreachable', message, retry: 'backoff', cause })
 }

@@ -11,6 +11,8 @@ import { PodferryError } from '../../errors.ts'
 import type { KubeClient } from '../../kube/client.ts'
 import { isNotFound } from '../../kube/error.ts'
 import type { IdentityHolder } from './identity.ts'
+import { parseLivePath } from './live-request.ts'
+import { type LiveReceiver, receiveLive } from './live-server.ts'
 import { AGENT_PORT } from './names.ts'
 import { nodeOfPeer } from './peer-node.ts'
 import { UploadRefused } from './refused.ts'
@@ -42,6 +44,8 @@ interface ServerOptions {
   store(archive: ArrivedArchive): Promise<{ manifestDigest: string; size: number }>
   /** An archive has arrived. */
   onStored(target: UploadTarget): void
+  /** Takes what mode Live sends. Without it such requests are refused. */
+  live?: LiveReceiver
 }
 
 export interface PeerServer {
@@ -65,6 +69,8 @@ export async function startPeerServer(options: ServerOptions): Promise<PeerServe
     // An archive of many gigabytes takes its time; a stalled one is ended by the idle time-out.
     requestTimeout: 0,
     keepAlive: false,
+    // Live's next request comes after the files that were copied ahead: its connection should still be there.
+    keepAliveTimeout: 60_000,
   })
   // Renewal without a pause: connections that are open go on, new ones see the new certificate.
   identity.onChange(() => server.setSecureContext({ ...tlsOptions(identity), minVersion: 'TLSv1.3' }))
@@ -97,10 +103,17 @@ function tlsOptions(identity: IdentityHolder) {
 async function serve(options: ServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { log, nodeName } = options
   const peer = nodeOfPeer(request.socket as TLSSocket)
+  const asked = parseLivePath(request.url ?? '')
   const target = parsePath(request.url ?? '')
   const began = performance.now()
   try {
     if (peer === undefined) throw new UploadRefused(403, 'NotAnAgent', "the certificate is not an agent's")
+    if (asked !== undefined && options.live !== undefined) {
+      const taken = await receiveLive({ ...options, live: options.live }, request, asked, peer)
+      const ms = Math.round(performance.now() - began)
+      log.info({ ...asked.target, ...asked.ask, peer, node: nodeName, bytes: taken.bytes, ms }, 'taken')
+      return answer(response, 200, taken)
+    }
     if (target === undefined || request.method !== 'PUT') {
       throw new UploadRefused(
         404,
@@ -120,7 +133,7 @@ async function serve(options: ServerOptions, request: IncomingMessage, response:
     const status = error instanceof UploadRefused ? error.status : statusOf(error)
     const reason = error instanceof PodferryError ? error.reason : 'InternalError'
     const message = error instanceof Error ? error.message : String(error)
-    log.warn({ ...target, peer, node: nodeName, status, err: error }, 'archive not received')
+    log.warn({ ...target, ...asked?.target, ...asked?.ask, peer, node: nodeName, status, err: error }, 'not received')
     // What is left of the body is not read: the sender learns why, then the connection ends.
     response.setHeader('connection', 'close')
     response.once('finish', () => request.destroy())

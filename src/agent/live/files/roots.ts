@@ -73,7 +73,7 @@ export function upperFolder(mountinfo: string, container: string): string {
     const [type, , options = ''] = after.split(' ')
     if (before.split(' ')[4] !== '/' || type !== 'overlay') continue
     const upper = options.split(',').find((option) => option.startsWith('upperdir='))
-    if (upper !== undefined) return unescape(upper.slice('upperdir='.length))
+    if (upper !== undefined) return decoded(upper.slice('upperdir='.length))
   }
   throw new PodferryError({
     reason: 'SnapshotterNotSupported',
@@ -82,7 +82,7 @@ export function upperFolder(mountinfo: string, container: string): string {
 }
 
 /** The kernel writes blanks, tabs, line feeds and backslashes as three octal digits; overlayfs puts a backslash before commas. */
-const unescape = (text: string) =>
+const decoded = (text: string) =>
   text
     .replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
     .replace(/\\(.)/g, '$1')

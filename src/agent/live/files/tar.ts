@@ -34,12 +34,13 @@ export function runTar(
 ): Tar {
   const child = spawn('tar', args, {
     env: ENVIRONMENT,
-    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     ...(signal ? { signal, killSignal: 'SIGKILL' } : {}),
   })
   // Killed tars are told by their exit; a reader that left by the broken pipe.
-  child.stdin?.on('error', () => {})
-  if (input !== undefined && child.stdin !== null) input.pipe(child.stdin)
+  child.stdin.on('error', () => {})
+  if (input === undefined) child.stdin.end()
+  else input.pipe(child.stdin)
   const said = text(child.stderr)
   const ended = new Promise<number | string>((resolve, reject) => {
     child.once('error', reject)
