@@ -6,6 +6,7 @@ import { createEventRecorder } from '../kube/events.ts'
 import { RegistryClient } from '../oci/registry-client.ts'
 import { REGISTRY_URL } from '../oci/repository.ts'
 import { createAgentLoop, reportSetAside } from './agent.ts'
+import { destinationByMode, sourceByMode } from './by-mode.ts'
 import type { AgentContext } from './context.ts'
 import { createStore } from './destination/arrival.ts'
 import { createDestinationHandler } from './destination/handler.ts'
@@ -16,6 +17,7 @@ import { startHealth } from './health.ts'
 import { install, uninstall } from './install/install.ts'
 import { JOURNAL_FOLDER, openJournal } from './journal.ts'
 import { createKubelet, type KubeletOptions } from './kubelet.ts'
+import { createLive } from './live.ts'
 import { sendArchive } from './peer/client.ts'
 import { createAgentIdentity } from './peer/identity.ts'
 import { startPeerServer } from './peer/server.ts'
@@ -67,26 +69,31 @@ export async function runAgent(
   const images = isContainerd ? createContainerdImages(socketPath) : undefined
   const tasks = isContainerd ? createContainerdTasks(socketPath) : undefined
   const uploads = new Uploads()
+  const fence = createFence(hostRoot)
   const places = { hostRoot, runtimeRoot: settings.runtimeRoot, registryRoot: REGISTRY_ROOT }
 
-  const loop = createAgentLoop(
-    ctx,
-    () => ({ source, destination }),
-    () => journal.list().map(({ uid }) => uid),
-  )
-  const source = createSourceHandler(ctx, {
+  const open = () => [...journal.list(), ...live.journal.list()].map(({ uid }) => uid)
+  const loop = createAgentLoop(ctx, () => ({ source, destination }), open)
+  const wake = (uid: string) => loop.wake(uid)
+  const live = await createLive(ctx, {
+    ...{ nodeAddress, kubeletRoot, identity, fence, cri, uploads, recorder, wake },
+    runtimeSocket: settings.runtimeSocket,
+    isIdle: () => open().length === 0,
+  })
+  reportSetAside(log, live.journal.setAside)
+  const imageSource = createSourceHandler(ctx, {
     journal,
-    fence: createFence(hostRoot),
+    fence,
     kubelet: createKubelet({ ...settings.kubelet, nodeName, address: nodeAddress, log }),
     kubeletRoot,
     install: () => install(hostRoot),
     dumpEnded: (containerID) => dumpEnded(hostRoot, containerID),
     resumeContainer: async (containerID) => await tasks?.resume(containerID),
     send: (delivery) => sendArchive({ ...delivery, identity }),
-    wake: (uid) => loop.wake(uid),
+    wake,
     recorder,
   })
-  const destination = createDestinationHandler(ctx, {
+  const imageDestination = createDestinationHandler(ctx, {
     cri,
     images,
     registry: new RegistryClient({ url: REGISTRY_URL }),
@@ -94,12 +101,15 @@ export async function runAgent(
     uploads,
     restoreLogs: createRestoreLogs(hostRoot),
   })
+  const source = sourceByMode({ image: imageSource, live: live.source })
+  const destination = destinationByMode({ image: imageDestination, live: live.destination })
 
   // What a crash has left frozen must not wait for the API server.
   source.recover()
   await install(hostRoot).catch((err) =>
     log.error({ err }, 'the fence cannot be installed; pods cannot leave this node'),
   )
+  await live.install().catch((err) => log.error({ err }, 'this node cannot be made ready for live moves'))
   let listening = false
   const health = await startHealth(() => [
     ...(loop.isReady() ? [] : ['the API server has not told all Migrations and pods yet']),
@@ -110,7 +120,7 @@ export async function runAgent(
   const sweeping = setInterval(() => {
     void destination.sweep().catch((err) => log.warn({ err }, 'sweeping failed'))
   }, SWEEP_MS)
-  log.info({ hostRoot, open: journal.list().length }, 'agent started')
+  log.info({ hostRoot, open: open().length }, 'agent started')
 
   const ended = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   await Promise.race([identity.ready(), ended])
@@ -126,6 +136,7 @@ export async function runAgent(
         makeRoom: (bytes) => checkRoom(places, bytes),
         store: createStore(cri),
         onStored: ({ migrationUID }) => loop.wake(migrationUID),
+        live: live.receiver,
       })
   listening = server !== undefined
   await ended
@@ -133,8 +144,8 @@ export async function runAgent(
   clearInterval(sweeping)
   await Promise.all([server?.close(), source.close(PATIENCE_MS), loop.stop(), keepIdentity])
   // Anything open needs hook and configuration again; else the node is left as it was found.
-  if (journal.list().length === 0) await uninstall(hostRoot).catch((err) => log.error({ err }, 'not uninstalled'))
+  if (open().length === 0) await uninstall(hostRoot).catch((err) => log.error({ err }, 'not uninstalled'))
   await Promise.all([recorder.flush(), health.close()])
   for (const runtime of [cri, images, tasks]) runtime?.close()
-  log.info({ open: journal.list().length }, 'agent ended')
+  log.info({ open: open().length }, 'agent ended')
 }

@@ -1,0 +1,76 @@
+/** Puts the parts of mode Live together: jobs and page keepers on the node, the two sides, and what the node needs for both. */
+import { join } from 'node:path'
+import type { EventRecorder } from '../kube/events.ts'
+import type { AgentContext } from './context.ts'
+import { createLiveDestination } from './destination/live/handler.ts'
+import type { Fence } from './fence/fence.ts'
+import { labelNode } from './install/label.ts'
+import { installLive } from './install/live.ts'
+import { nodeCommands } from './install/node-commands.ts'
+import { createJobs } from './jobs/jobs.ts'
+import { openJournal } from './journal.ts'
+import { packFiles, packFolder } from './live/files/pack.ts'
+import { sourceRoots } from './live/files/roots.ts'
+import { unpackFiles, unpackFolder } from './live/files/unpack.ts'
+import { createKeepers } from './pages/keepers.ts'
+import type { IdentityHolder } from './peer/identity.ts'
+import { openLivePeer } from './peer/live-client.ts'
+import type { Uploads } from './peer/uploads.ts'
+import type { CriClient } from './runtime/cri.ts'
+import { liveEntrySchema } from './source/live/entry.ts'
+import { createLiveSource } from './source/live/handler.ts'
+import { createPlaces } from './source/live/places.ts'
+import { pause } from './source/tasks.ts'
+
+/** From the root of the node's file system. */
+export const LIVE_JOURNAL_FOLDER = '/var/lib/podferry/journal-live'
+
+export interface LiveOptions {
+  nodeAddress: string
+  kubeletRoot: string
+  runtimeSocket: string
+  identity: IdentityHolder
+  fence: Fence
+  cri: CriClient
+  uploads: Uploads
+  recorder: EventRecorder
+  wake(migrationUID: string): void
+  /** Whether no Migration has anything open on this node: containerd may be restarted then. */
+  isIdle(): boolean
+}
+
+export async function createLive(ctx: AgentContext, options: LiveOptions) {
+  const { hostRoot, log, client, nodeName } = ctx
+  const { nodeAddress, kubeletRoot, runtimeSocket, identity, fence, cri, uploads, recorder, wake } = options
+  const journal = await openJournal({ folder: join(hostRoot, LIVE_JOURNAL_FOLDER), schema: liveEntrySchema, log })
+  const jobs = createJobs(hostRoot)
+  const keepers = createKeepers({ hostRoot, jobs, identity, log })
+  const source = createLiveSource(ctx, {
+    ...{ journal, fence, jobs, keepers, kubeletRoot, recorder, wake },
+    places: createPlaces(hostRoot),
+    files: { sourceRoots, packFiles, packFolder },
+    openPeer: (peer) => openLivePeer({ ...peer, identity, selfAddress: nodeAddress }),
+    node: nodeCommands,
+    address: nodeAddress,
+    sleep: pause,
+  })
+  const destination = createLiveDestination(ctx, {
+    ...{ cri, fence, jobs, keepers, uploads, kubeletRoot },
+    files: { unpackFiles, unpackFolder },
+    node: nodeCommands,
+  })
+  return {
+    journal,
+    source,
+    destination,
+    receiver: destination.receiver,
+    /** Makes the node able and says so by its label; a node that is not able serves mode Image all the same. */
+    async install(): Promise<void> {
+      const mayRestart = options.isIdle()
+      const ability = await installLive({ hostRoot, log, runtimeSocket, mayRestart })
+      if (!ability.able)
+        log.warn({ reason: ability.reason }, `this node can't take part in live moves: ${ability.message}`)
+      await labelNode(client, nodeName, ability.able)
+    },
+  }
+}
