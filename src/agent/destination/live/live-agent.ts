@@ -14,7 +14,7 @@ export interface Facts {
   keepers: Map<string, KeeperState>
   keepersLookedAt: number
   /** Milliseconds of the process's clock; a keeper that hangs does not answer at all. */
-  keepersHeardAt?: number
+  keepersHeardAt: Map<string, number>
   progressAt: number
   isMarked?: boolean
   settlingSince?: number
@@ -36,7 +36,13 @@ export const createLiveAgent = (ctx: AgentContext, deps: LiveDestinationDependen
 export function factsOf({ known }: LiveAgent, migration: Migration): Facts {
   const { uid } = migration.metadata
   const never = Number.NEGATIVE_INFINITY
-  const fresh = { podLookedAt: never, keepers: new Map(), keepersLookedAt: never, progressAt: never }
+  const fresh = {
+    podLookedAt: never,
+    keepers: new Map(),
+    keepersHeardAt: new Map(),
+    keepersLookedAt: never,
+    progressAt: never,
+  }
   const facts: Facts = known.get(uid) ?? { podUID: undefined, ...fresh }
   facts.podUID = migration.status?.destination?.podUID ?? facts.podUID
   known.set(uid, facts)

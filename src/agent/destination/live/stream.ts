@@ -55,14 +55,14 @@ export async function watchPages(live: LiveAgent, migration: Migration, podUID: 
 function keeperAsker(keepers: Keepers, facts: Facts) {
   const isDue = performance.now() - facts.keepersLookedAt >= KEEPER_LOOK_MS
   if (isDue) facts.keepersLookedAt = performance.now()
-  facts.keepersHeardAt ??= performance.now()
   return async (name: string, folder: string): Promise<KeeperState | undefined> => {
     const before = facts.keepers.get(name)
     if (before && !isDue) return before
-    const heardAt = facts.keepersHeardAt ?? performance.now()
+    const heardAt = facts.keepersHeardAt.get(name) ?? performance.now()
+    facts.keepersHeardAt.set(name, heardAt)
     const silent: KeeperState = { ...(before ?? UNHEARD), silentMs: performance.now() - heardAt }
     const said = await keepers.state(folder).catch(() => silent)
-    if (said !== silent) facts.keepersHeardAt = performance.now()
+    if (said !== silent) facts.keepersHeardAt.set(name, performance.now())
     if (said) facts.keepers.set(name, said)
     else facts.keepers.delete(name)
     return said
