@@ -1,6 +1,6 @@
 /** The agent's hold on its page keepers, those of earlier agents included. */
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { PodferryError } from '../../errors.ts'
@@ -64,7 +64,7 @@ interface KeepersOptions {
 type Wish = Omit<SourceConfig, 'identity'> | Omit<DestinationConfig, 'identity'>
 
 const JOB = 'keeper'
-const MAIN = join(import.meta.dirname, 'main.ts')
+const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`)
 const PATIENCE_MS = 10_000
 const POLL_MS = 10
 /** A holder makes its fifo a few milliseconds after it was started. */
