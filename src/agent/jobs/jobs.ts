@@ -158,7 +158,8 @@ function programOf({ argv, onNode, cwd }: JobSpec): string[] {
   if (!onNode) return [...argv]
   // The folder is looked up where the program runs, not here.
   const where = cwd === undefined ? [] : [`--wdns=${cwd}`]
-  return ['nsenter', '-t', '1', '-m', '-u', '-i', '-n', '-p', ...where, '--', ...argv]
+  // By its path: a busybox shell would take its own nsenter, which has no --wdns.
+  return ['/usr/bin/nsenter', '-t', '1', '-m', '-u', '-i', '-n', '-p', ...where, '--', ...argv]
 }
 
 function kill(pid: number): void {
