@@ -1,6 +1,7 @@
 /** The way back: dumps end so that CRIU lets the pod's processes go, and then these run on. */
 import type { AgentContext } from '../../context.ts'
 import type { PodCgroup } from '../../fence/pod-cgroup.ts'
+import { allSettled } from './all-settled.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
 import { containerFolder } from './places.ts'
@@ -43,7 +44,7 @@ export async function endDumps(
   uid: string,
   entry: LiveEntry | undefined,
 ): Promise<void> {
-  for (const name of await deps.places.containers(uid)) {
+  const end = async (name: string) => {
     const port = entry?.containers.find((container) => container.name === name)?.dumpPort
     const folder = containerFolder(uid, name)
     await persuade(ctx, deps, folder, port).catch((err) =>
@@ -52,6 +53,7 @@ export async function endDumps(
     // Always: a CRIU whose runc was killed works on.
     await deps.jobs.kill(folder, 'dump')
   }
+  await allSettled((await deps.places.containers(uid)).map(end))
 }
 
 async function persuade(
@@ -73,12 +75,13 @@ async function persuade(
 
 /** Waits for the dumps of processes that have been killed, then ends what is left. */
 export async function reapDumps(ctx: AgentContext, deps: LiveSourceDependencies, uid: string): Promise<void> {
-  for (const name of await deps.places.containers(uid)) {
+  const reap = async (name: string) => {
     const folder = containerFolder(uid, name)
     const ended = async () => (await deps.jobs.state(folder, 'dump')).is !== 'running'
     await until(ctx, deps, END_PATIENCE_MS, ended)
     await deps.jobs.kill(folder, 'dump')
   }
+  await allSettled((await deps.places.containers(uid)).map(reap))
 }
 
 /**

@@ -8,7 +8,7 @@ import type { SourceHandler } from '../handler.ts'
 import { forgottenRelease, isForgotten, podState, tellPod } from '../pods.ts'
 import { failed } from '../report.ts'
 import { Tasks } from '../tasks.ts'
-import { unwind } from './abort.ts'
+import { endDumps, unwind } from './abort.ts'
 import { deliver } from './deliver.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
@@ -82,7 +82,7 @@ export function createLiveSource(ctx: AgentContext, deps: LiveSourceDependencies
         await write(report.lost(action.what, now()))
         return
       case 'reportPagesLost':
-        await write(report.pagesLost(now()))
+        if (entry) await reportPagesLost(migration, entry)
         return
       case 'release': {
         await tasks.stop(uid)
@@ -93,6 +93,13 @@ export function createLiveSource(ctx: AgentContext, deps: LiveSourceDependencies
         await write(report.cleaned(entry?.commitMs, now()))
       }
     }
+  }
+
+  /** A CRIU that somebody's kill has left working would end well and kill the source, after the destination was given up. */
+  const reportPagesLost = async (migration: Migration, entry: LiveEntry) => {
+    await endDumps(ctx, deps, entry.uid, entry)
+    if ((await watchPages(deps, entry)) === 'lost')
+      await writeStatus(client, referenceOf(migration), report.pagesLost(now()))
   }
 
   const begin = async (migration: Migration) => {

@@ -22,10 +22,10 @@ export async function watchPages(
     containers.map(async ({ name }): Promise<Pages> => {
       const folder = containerFolder(uid, name)
       const [dump, keeper] = await Promise.all([jobs.state(folder, 'dump'), keepers.state(folder)])
-      // The keeper may be gone by then; whether all has arrived, the destination says.
+      // The other keeper may know nothing of it yet; whether all has arrived, the destination says.
       if (dump.is === 'ended' && dump.exitCode === 0) return 'done'
-      const carried = keeper?.phase === 'open' || keeper?.phase === 'finished'
-      return dump.is === 'running' && carried ? 'served' : 'lost'
+      if (keeper?.phase === 'finished') return 'done'
+      return dump.is === 'running' && keeper?.phase === 'open' ? 'served' : 'lost'
     }),
   )
   return all.find((pages) => pages === 'lost') ?? all.find((pages) => pages === 'done') ?? 'served'
