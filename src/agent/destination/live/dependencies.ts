@@ -17,6 +17,8 @@ export interface LiveDestinationDependencies {
     unpackFolder(o: { folder: string; body: Readable; signal: AbortSignal }): Promise<{ bytes: number }>
   }
   node: NodeCommands
+  /** The node's table of mounts; see nodeMounts. */
+  mounts(): Promise<string>
   /** Shared with the peer server. */
   uploads: Pick<Uploads, 'abort'>
   /** The kubelet's --root-dir on the node. */

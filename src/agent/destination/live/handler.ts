@@ -39,7 +39,6 @@ export function createLiveDestination(
 
     async forget(uid) {
       const podUID = live.known.get(uid)?.podUID
-      await live.requests.close(uid)
       await deps.uploads.abort(uid)
       // Its pod may still be there; the sweep takes the rest away when it is gone.
       if (podUID !== undefined && (await stagedPods(ctx.hostRoot)).includes(podUID)) await endOrphan(live, podUID, true)

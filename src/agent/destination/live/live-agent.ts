@@ -4,7 +4,6 @@ import type { AgentContext } from '../../context.ts'
 import type { KeeperState } from '../../pages/keeper-state.ts'
 import { referenceOf, writeStatus } from '../../status.ts'
 import type { LiveDestinationDependencies } from './dependencies.ts'
-import { Requests } from './requests.ts'
 
 /** Nothing is decided by these alone: the next process begins without them. */
 export interface Facts {
@@ -22,14 +21,12 @@ export interface Facts {
 
 export interface LiveAgent extends AgentContext {
   readonly deps: LiveDestinationDependencies
-  readonly requests: Requests
   readonly known: Map<string, Facts>
 }
 
 export const createLiveAgent = (ctx: AgentContext, deps: LiveDestinationDependencies): LiveAgent => ({
   ...ctx,
   deps,
-  requests: new Requests(),
   known: new Map(),
 })
 
@@ -49,9 +46,8 @@ export function factsOf({ known }: LiveAgent, migration: Migration): Facts {
   return facts
 }
 
-export function forgetFacts({ known, requests }: LiveAgent, uid: string): void {
+export function forgetFacts({ known }: LiveAgent, uid: string): void {
   known.delete(uid)
-  requests.forget(uid)
 }
 
 /** @param change see writeStatus */

@@ -12,28 +12,20 @@ import { takeOff } from './root.ts'
 import { containerFolder, isRefused, readWaiting } from './staging.ts'
 import { ownRoot, targetOf } from './targets.ts'
 
-export function createLiveReceiver({ hostRoot, log, deps, requests }: LiveAgent): LiveReceiver {
-  const { jobs, keepers, files, node, fence } = deps
+export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveReceiver {
+  const { jobs, keepers, files, fence } = deps
 
   const placeOf = (podUID: string, container: string) => {
     const folder = containerFolder(podUID, container)
     return { hostRoot, jobs, keepers, folder }
   }
 
-  /** Works for one Migration as long as it is not given up. */
-  const serve = <T>(
-    migration: Migration,
-    thing: string,
-    signal: AbortSignal,
-    work: (podUID: string, signal: AbortSignal) => Promise<T>,
-  ) =>
-    requests.run(migration.metadata.uid, thing, signal, async (either) => {
-      const podUID = migration.status?.destination?.podUID
-      if (podUID === undefined || (await isRefused(hostRoot, podUID))) {
-        throw new PodferryError({ reason: 'AlreadyDecided', message: 'the destination pod is not waiting any more' })
-      }
-      return await work(podUID, either)
-    })
+  /** @throws PodferryError `AlreadyDecided` */
+  const wantedPod = async ({ status }: Migration): Promise<string> => {
+    const podUID = status?.destination?.podUID
+    if (podUID !== undefined && !(await isRefused(hostRoot, podUID))) return podUID
+    throw new PodferryError({ reason: 'AlreadyDecided', message: 'the destination pod is not waiting any more' })
+  }
 
   const beginOne = async (podUID: string, name: string, twin: Parameters<typeof startKeeper>[1]) => {
     const place = placeOf(podUID, name)
@@ -46,7 +38,7 @@ export function createLiveReceiver({ hostRoot, log, deps, requests }: LiveAgent)
       const message = `the checkpoint of container ${name} has arrived already; a migration has one`
       throw new PodferryError({ reason: 'AlreadyBegun', message })
     }
-    await takeOff({ hostRoot, podUID, container: name }, waiting, node)
+    await takeOff({ hostRoot, podUID, container: name }, waiting, deps)
     await startKeeper(place, twin)
   }
 
@@ -75,31 +67,31 @@ export function createLiveReceiver({ hostRoot, log, deps, requests }: LiveAgent)
   }
 
   return {
-    begin: ({ migration, peerNode, peerAddress, containers, signal }) =>
-      serve(migration, 'begin', signal, async (podUID) => {
-        const expected = namesOf(migration)
-        const given = new Set(containers.map(({ name }) => name))
-        if (given.size !== expected.length || !expected.every((name) => given.has(name))) {
-          const message = `the containers ${[...given].join(', ')} are not the Migration's: ${expected.join(', ')}`
-          throw new PodferryError({ reason: 'ContainerNotFound', message })
-        }
-        await Promise.all(
-          containers.map(({ name, pagePort: peerPort }) => beginOne(podUID, name, { peerNode, peerAddress, peerPort })),
-        )
-        log.info({ migration: migration.metadata.uid, pod: podUID, peer: peerNode }, 'root file systems taken off')
-      }),
+    async begin({ migration, peerNode, peerAddress, containers }) {
+      const podUID = await wantedPod(migration)
+      const expected = namesOf(migration)
+      const given = new Set(containers.map(({ name }) => name))
+      if (given.size !== expected.length || !expected.every((name) => given.has(name))) {
+        const message = `the containers ${[...given].join(', ')} are not the Migration's: ${expected.join(', ')}`
+        throw new PodferryError({ reason: 'ContainerNotFound', message })
+      }
+      const began = performance.now()
+      await Promise.all(
+        containers.map(({ name, pagePort: peerPort }) => beginOne(podUID, name, { peerNode, peerAddress, peerPort })),
+      )
+      const ms = Math.round(performance.now() - began)
+      log.info({ migration: migration.metadata.uid, pod: podUID, peer: peerNode, ms }, 'root file systems taken off')
+    },
 
-    files: ({ migration, root, body, signal }) =>
-      serve(migration, `files of ${root}`, signal, async (podUID, either) => {
-        const { kubeletRoot } = deps
-        const folder = await targetOf({ hostRoot, kubeletRoot, podUID, containers: namesOf(migration) }, root)
-        return await inRoom(folder, body, (within) => files.unpackFiles({ folder, body: within, signal: either }))
-      }),
+    async files({ migration, root, body, signal }) {
+      const podUID = await wantedPod(migration)
+      const { kubeletRoot } = deps
+      const folder = await targetOf({ hostRoot, kubeletRoot, podUID, containers: namesOf(migration) }, root)
+      return await inRoom(folder, body, (within) => files.unpackFiles({ folder, body: within, signal }))
+    },
 
-    images: ({ migration, container, body, signal }) =>
-      serve(migration, `images of ${container}`, signal, (podUID, either) =>
-        receiveImages(podUID, container, body, either),
-      ),
+    images: async ({ migration, container, body, signal }) =>
+      await receiveImages(await wantedPod(migration), container, body, signal),
   }
 }
 

@@ -8,7 +8,7 @@ import { putBack, takenRoot } from './root.ts'
 import { answer, containerFolder, readOutcome, readWaiting, textOf, usedAt } from './staging.ts'
 import type { RestoreView } from './verdict.ts'
 
-type Dependencies = Pick<LiveDestinationDependencies, 'jobs' | 'node'>
+type Dependencies = Pick<LiveDestinationDependencies, 'jobs' | 'node' | 'mounts'>
 
 const POLL_MS = 5
 /** What CRIU writes last when all processes run. */
@@ -62,14 +62,14 @@ export async function awaitOutcome(
 /** Makes the containers ready to be restored; nothing runs by it. Idempotent. */
 export async function putRootsBack(
   hostRoot: string,
-  { node }: Pick<Dependencies, 'node'>,
+  deps: Pick<Dependencies, 'node' | 'mounts'>,
   podUID: string,
   names: readonly string[],
 ): Promise<void> {
   await Promise.all(
     names.map(async (container) => {
       const root = await takenRoot({ hostRoot, podUID, container })
-      if (root) await putBack({ hostRoot }, root, node)
+      if (root) await putBack(root, deps)
     }),
   )
 }

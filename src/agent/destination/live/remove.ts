@@ -13,11 +13,11 @@ export async function remove(
   migration: Migration,
   change: (status: MigrationStatus) => MigrationStatus,
 ) {
-  const { client, deps, hostRoot, log, nodeName, requests } = live
+  const { client, deps, hostRoot, log, nodeName } = live
   const { namespace, uid: migrationUID } = referenceOf(migration)
   const podUID = migration.status?.destination?.podUID
   if (podUID !== undefined) await giveUp(hostRoot, podUID)
-  await Promise.all([requests.close(migrationUID), deps.uploads.abort(migrationUID)])
+  await deps.uploads.abort(migrationUID)
   if (podUID !== undefined) await killEverything(hostRoot, deps, podUID)
   const left = podUID === undefined ? [] : await strays(hostRoot, deps, podUID)
   if (left.length === 0) {

@@ -17,8 +17,9 @@ const RESTORE_MS = 100
 const MOUNT_AGAIN_MS = 50
 
 export async function release(live: LiveAgent, migration: Migration, podUID: string): Promise<number | undefined> {
-  const { deps, hostRoot, log, requests } = live
-  await requests.close(migration.metadata.uid)
+  const { deps, hostRoot, log } = live
+  // What is still coming in is a repetition that nobody waits for.
+  await deps.uploads.abort(migration.metadata.uid)
   const look = () => Promise.all(namesOf(migration).map((name) => lookAtRestore(hostRoot, deps, podUID, name)))
   const end = performance.now() + LOOK_MS
   let views = await look()

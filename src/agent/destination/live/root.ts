@@ -24,6 +24,12 @@ export type TakenRoot = z.output<typeof rootSchema>
 
 const TIMEOUT_MS = 20_000
 
+interface Mounting {
+  node: NodeCommands
+  /** The node's table of mounts: contents of its /proc/1/mounts. */
+  mounts(): Promise<string>
+}
+
 interface Place {
   hostRoot: string
   podUID: string
@@ -41,10 +47,10 @@ export async function takenRoot({ hostRoot, podUID, container }: Place): Promise
  *
  * @throws PodferryError `RootUnknown` when it is no overlay in the node's mount namespace
  */
-export async function takeOff(place: Place, waiting: Waiting, node: NodeCommands): Promise<TakenRoot> {
+export async function takeOff(place: Place, waiting: Waiting, { node, mounts }: Mounting): Promise<TakenRoot> {
   const target = `${waiting.bundle}/rootfs`
   const known = await takenRoot(place)
-  const mount = findOverlay(await mountsOf(place.hostRoot), target)
+  const mount = findOverlay(await mounts(), target)
   if (mount === undefined) {
     if (known?.containerID === waiting.containerID) return known
     throw unknownRoot(place, `no overlay is mounted at ${target} in the node's mount namespace`)
@@ -57,12 +63,8 @@ export async function takeOff(place: Place, waiting: Waiting, node: NodeCommands
 }
 
 /** Mounts it again; nothing when it is mounted. */
-export async function putBack(
-  { hostRoot }: Pick<Place, 'hostRoot'>,
-  root: TakenRoot,
-  node: NodeCommands,
-): Promise<void> {
-  if (isMounted(await mountsOf(hostRoot), root.target)) return
+export async function putBack(root: TakenRoot, { node, mounts }: Mounting): Promise<void> {
+  if (isMounted(await mounts(), root.target)) return
   // The newer way of mounting takes no option of more than 255 characters, which a dozen layers are.
   const mount = ['env', '-C', root.standIn, 'LIBMOUNT_FORCE_MOUNT2=always', 'mount', '-t', 'overlay']
   await run(node, [...mount, '-o', root.options.join(','), 'overlay', root.target])
@@ -75,8 +77,8 @@ async function run(node: NodeCommands, argv: readonly string[]): Promise<void> {
   throw new PodferryError({ reason: 'NodeCommandFailed', message, retry: 'backoff' })
 }
 
-/** PID 1 of the node: containerd's shims mount where it sees it. */
-export const mountsOf = (hostRoot: string): Promise<string> => readFile(join(hostRoot, 'proc/1/mounts'), 'utf8')
+/** For the dependency `mounts`: of the node's PID 1, as containerd's shims mount where it sees it. */
+export const nodeMounts = (hostRoot: string) => (): Promise<string> => readFile(join(hostRoot, 'proc/1/mounts'), 'utf8')
 
 async function whereToStand(place: Place, mount: OverlayMount): Promise<string> {
   if (hasAbsoluteLayers(mount)) return '/'
