@@ -18,7 +18,7 @@ const ON_A_NODE: Record<string, string> = {
   'checkpoint repository': 'find /var/lib/podferry/registry -path "*/repositories/podferry/*" -type f 2>/dev/null',
   'checkpoint blob': 'find /var/lib/podferry/registry -path "*/blobs/*" -type f 2>/dev/null',
   'criu process': 'pgrep -x criu',
-  'page keeper': 'pgrep -f agent/pages/',
+  'page keeper': 'pgrep -f "agent/page[s]/"',
 }
 
 /** @returns one sentence for each thing left behind; empty when all is clean */
