@@ -30,7 +30,7 @@ test('the stripped program runs every role as the source does', async () => {
   try {
     execFileSync(process.execPath, ['--no-warnings', join(import.meta.dirname, 'strip-types.ts'), out])
     for (const name of ['node_modules', 'package.json', 'runtime']) await symlink(join(CHECKOUT, name), join(out, name))
-    for (const role of ['agent', 'controller', 'event-handler', 'node-cleanup', 'registry-config', 'migrate']) {
+    for (const role of ['agent', 'controller', 'event-handler', 'uninstall-node', 'registry-config', 'migrate']) {
       const help = execFileSync(process.execPath, [join(out, 'src/main.js'), role, '--help'], { encoding: 'utf8' })
       assert.match(help, new RegExp(`usage|Usage: podferry ${role}`, 'i'))
     }

@@ -61,7 +61,7 @@ async function cleanUpNodes(run: Run, force: boolean, say: (line: string) => voi
   const pods = lines(await run([...own, 'get', 'pods', '-l', 'app.kubernetes.io/component=agent', '-o', 'name']))
   for (const pod of pods) {
     say(`cleaning up the node of ${pod}`)
-    const cleanup = ['/usr/local/bin/node', '/app/src/main.js', 'node-cleanup', ...(force ? ['--force'] : [])]
+    const cleanup = ['/usr/local/bin/node', '/app/src/main.js', 'uninstall-node', ...(force ? ['--force'] : [])]
     try {
       await run([...own, 'exec', pod, '--', ...cleanup])
     } catch (cause) {
@@ -74,7 +74,7 @@ async function cleanUpNodes(run: Run, force: boolean, say: (line: string) => voi
   if (pods.length === 0) return
   // A containerd that loses its runtime handler restarts a second later; then kubelet can end the pods.
   await delay(RESTART_MS)
-  for (const pod of pods) await answers(run, [...own, 'exec', pod, '--', '/bin/true'])
+  for (const pod of pods) await answers(run, [...own, 'exec', pod, '--', 'true'])
 }
 
 async function answers(run: Run, args: readonly string[]): Promise<void> {

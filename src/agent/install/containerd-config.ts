@@ -64,7 +64,7 @@ export function handlerFrom(runtime: Table, wrapper: string): Table {
  * @param version of the main configuration: no drop-in may have a higher one, and the plugin's name depends on it
  * @throws PodferryError `ContainerdConfigRefused` when the version is below 2
  */
-export function handlerTables(version: unknown, handler: Table): string {
+function handlerTables(version: unknown, handler: Table): string {
   if (typeof version !== 'number' || version < 2) {
     throw refused(
       "containerd's configuration has no `version` or one below 2: run `containerd config migrate` on the node",
