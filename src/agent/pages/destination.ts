@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { connect, type TLSSocket } from 'node:tls'
+import { connect } from 'node:tls'
 import { backoffMs } from '../../kube/backoff.ts'
 import { serverNameOf } from '../peer/names.ts'
 import { nodeOfPeer } from '../peer/peer-node.ts'
@@ -12,6 +12,7 @@ import type { ControlRequest } from './control.ts'
 import { type Holder, startHolder } from './holder.ts'
 import { createRecord, type KeeperRecord } from './keeper-record.ts'
 import type { KeeperState } from './keeper-state.ts'
+import type { TwinSocket } from './link.ts'
 import { isOwnUser } from './local-peer.ts'
 import type { KeeperLog } from './log.ts'
 import { Tunnel } from './tunnel.ts'
@@ -19,6 +20,8 @@ import { Tunnel } from './tunnel.ts'
 const BACKOFF = { baseMs: 50, maxMs: 2_000 }
 const CONNECT_MS = 5_000
 const POLL_MS = 100
+/** TLS gives no more at once. */
+const READ_BYTES = 16 << 10
 
 /**
  * @param onOver nothing is left to do
@@ -118,24 +121,40 @@ export async function startDestination(
   }
 }
 
-async function reachTwin({ identity, peerNode, peerAddress, peerPort }: DestinationConfig): Promise<TLSSocket> {
+async function reachTwin({ identity, peerNode, peerAddress, peerPort }: DestinationConfig): Promise<TwinSocket> {
   const { key, cert, ca } = identity
+  const early: Buffer[] = []
+  let take = (bytes: Buffer): void => void early.push(Buffer.from(bytes))
+  // All pages come this way: one buffer, again and again.
+  const onread = {
+    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    callback: (length: number, buffer: Uint8Array) => {
+      take(Buffer.from(buffer.buffer, buffer.byteOffset, length))
+      return true
+    },
+  }
   const socket = connect({
     host: peerAddress,
     port: peerPort,
     // Plain TLS verification against this name pins the node.
     servername: serverNameOf(peerNode),
-    ...{ key, cert, ca },
+    ...{ key, cert, ca, onread },
     minVersion: 'TLSv1.3',
   })
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(CONNECT_MS) })
     const node = nodeOfPeer(socket)
     if (node !== peerNode) throw new Error(`${peerAddress}:${peerPort} is ${node ?? 'no agent'}, not ${peerNode}`)
-    return socket
   } catch (error) {
     socket.on('error', () => {})
     socket.destroy()
     throw error
+  }
+  return {
+    socket,
+    onBytes(taker) {
+      take = taker
+      for (const bytes of early.splice(0)) taker(bytes)
+    },
   }
 }

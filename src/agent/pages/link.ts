@@ -1,18 +1,25 @@
 /** One connection between twins: frames over TLS, and a heartbeat that tells a dead link from a quiet one. */
 import type { TLSSocket } from 'node:tls'
-import { type ControlFrame, encodeDataHead, encodeFrame, type Frame, FrameDecoder } from './frame.ts'
+import { type ControlFrame, encodeFrame, type Frame, FrameDecoder } from './frame.ts'
 
 export interface Link {
   send(frame: ControlFrame): void
-  sendData(offset: number, chunk: Buffer): void
+  /** Bytes of a frame; they must stay as they are until the twin has acknowledged them. */
+  sendFrame(frame: Buffer): void
   /** Ends the connection at once; `onClose` follows. */
   close(reason: string): void
   /** Resolves when the connection has ended, with what ended it. */
   readonly closed: Promise<string>
 }
 
-interface LinkOptions {
+/** A connection to a twin whose certificate was checked. */
+export interface TwinSocket {
   socket: TLSSocket
+  /** Calls back with all that comes; the bytes are valid during the call only. */
+  onBytes(take: (bytes: Buffer) => void): void
+}
+
+interface LinkOptions extends TwinSocket {
   /** A throw ends the connection. */
   onFrame(frame: Frame): void
   /** Anything has come from the twin. */
@@ -23,8 +30,7 @@ const BEAT_MS = 1_000
 /** A link that has been silent for so long is dead: five heartbeats are missing. */
 const DEAD_MS = 5_000
 
-/** @param socket of a twin whose certificate was checked */
-export function openLink({ socket, onFrame, onHeard }: LinkOptions): Link {
+export function openLink({ socket, onBytes, onFrame, onHeard }: LinkOptions): Link {
   const { promise: closed, resolve } = Promise.withResolvers<string>()
   let heardAt = performance.now()
   let reason = 'the twin ended the connection'
@@ -36,7 +42,7 @@ export function openLink({ socket, onFrame, onHeard }: LinkOptions): Link {
   const decoder = new FrameDecoder(onFrame)
   // A page fault waits for each of these.
   socket.setNoDelay(true)
-  socket.on('data', (chunk: Buffer) => {
+  onBytes((chunk) => {
     heardAt = performance.now()
     onHeard()
     try {
@@ -62,11 +68,6 @@ export function openLink({ socket, onFrame, onHeard }: LinkOptions): Link {
     closed,
     close,
     send: (frame) => void socket.write(encodeFrame(frame)),
-    sendData(offset, chunk) {
-      socket.cork()
-      socket.write(encodeDataHead(offset, chunk.length))
-      socket.write(chunk)
-      socket.uncork()
-    },
+    sendFrame: (frame) => void socket.write(frame),
   }
 }

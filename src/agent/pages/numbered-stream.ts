@@ -1,18 +1,50 @@
 /** A stream of bytes that survives the cut of its connection: numbered, kept until acknowledged, taken exactly once. Pure. */
-import { FrameError } from './frame.ts'
+import { encodeDataHead, FrameError } from './frame.ts'
+import { createSlabs } from './slabs.ts'
+
+interface Said {
+  /** Head and bytes, as they go over the wire. */
+  frame: Buffer
+  bytes: Buffer
+  slab: Buffer
+}
+
+/** The most that is said at once, in bytes. */
+export const MAX_CHUNK = 128 << 10
+const HEAD = encodeDataHead(0, 0).length
+const SLAB = 1 << 20
+/** A full window of 8 MiB, and a little. */
+const SPARE = 10
 
 /** What this side has to say. */
 export class Outgoing {
-  readonly #chunks: Buffer[] = []
+  readonly #slabs = createSlabs(SLAB, SPARE)
+  readonly #said: Said[] = []
+  #slab = this.#slabs.take()
+  #used = 0
   #acknowledged = 0
   #end = 0
 
-  /** @returns the offset of the chunk's first byte */
-  push(chunk: Buffer): number {
-    const offset = this.#end
-    this.#chunks.push(chunk)
+  /**
+   * Copies the bytes, MAX_CHUNK at most.
+   *
+   * @returns the frame to send; it stays as it is until it is acknowledged
+   */
+  push(chunk: Buffer): Buffer {
+    if (this.#used + HEAD + chunk.length > SLAB) {
+      // Otherwise it is given back with the last of what it holds.
+      if (this.#said.at(-1)?.slab !== this.#slab) this.#slabs.give(this.#slab)
+      this.#slab = this.#slabs.take()
+      this.#used = 0
+    }
+    const frame = this.#slab.subarray(this.#used, this.#used + HEAD + chunk.length)
+    const bytes = frame.subarray(HEAD)
+    encodeDataHead(this.#end, chunk.length).copy(frame)
+    chunk.copy(bytes)
+    this.#said.push({ frame, bytes, slab: this.#slab })
+    this.#used += frame.length
     this.#end += chunk.length
-    return offset
+    return frame
   }
 
   /** Bytes said so far. */
@@ -28,32 +60,31 @@ export class Outgoing {
   /** @throws FrameError when the twin claims to have what was never said */
   acknowledge(delivered: number): void {
     this.#check(delivered)
-    let first = this.#chunks[0]
-    while (first && this.#acknowledged + first.length <= delivered) {
-      this.#chunks.shift()
-      this.#acknowledged += first.length
-      first = this.#chunks[0]
-    }
-    // In the middle of a chunk: the rest is kept as it is.
-    if (first && delivered > this.#acknowledged) {
-      this.#chunks[0] = first.subarray(delivered - this.#acknowledged)
-      this.#acknowledged = delivered
+    let first = this.#said[0]
+    // A frame of which a part is missing is kept whole.
+    while (first && this.#acknowledged + first.bytes.length <= delivered) {
+      this.#said.shift()
+      this.#acknowledged += first.bytes.length
+      const next = this.#said[0]
+      if (first.slab !== this.#slab && next?.slab !== first.slab) this.#slabs.give(first.slab)
+      first = next
     }
   }
 
   /**
-   * What the twin has not received, to be said on a new connection.
+   * What the twin has not received, as frames for a new connection.
    *
    * @throws FrameError when it asks for what is kept no more, or was never said
    */
-  *from(received: number): Generator<{ offset: number; chunk: Buffer }> {
+  *from(received: number): Generator<Buffer> {
     this.#check(received)
     if (received < this.#acknowledged) throw new FrameError(`byte ${received} is asked for again after its receipt`)
     let offset = this.#acknowledged
-    for (const chunk of [...this.#chunks]) {
-      const known = Math.max(0, received - offset)
-      if (known < chunk.length) yield { offset: offset + known, chunk: chunk.subarray(known) }
-      offset += chunk.length
+    for (const { frame, bytes } of [...this.#said]) {
+      const rest = bytes.subarray(Math.max(0, received - offset))
+      if (rest.length === bytes.length) yield frame
+      else if (rest.length > 0) yield Buffer.concat([encodeDataHead(received, rest.length), rest])
+      offset += bytes.length
     }
   }
 

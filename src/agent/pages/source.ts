@@ -1,6 +1,6 @@
 /** The keeper beside the frozen process: holds the connection to CRIU's page server, whose end would end the process. */
 import { once } from 'node:events'
-import { type AddressInfo, Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer, type TLSSocket } from 'node:tls'
 import { nodeOfPeer } from '../peer/peer-node.ts'
 import type { SourceConfig } from './config.ts'
@@ -55,7 +55,7 @@ export async function startSource(
   server.on('secureConnection', (socket: TLSSocket) => {
     socket.on('error', () => {})
     const node = nodeOfPeer(socket)
-    if (node === peerNode) return tunnel.attachLink(socket)
+    if (node === peerNode) return tunnel.attachLink({ socket, onBytes: (take) => socket.on('data', take) })
     log('a connection was refused', { reason: `it comes from ${node ?? 'no agent'}, not from ${peerNode}` })
     socket.destroy()
   })
@@ -91,8 +91,7 @@ export async function startSource(
   async function open(port: number): Promise<void> {
     if (record.phase !== 'waiting' || criu)
       throw new Error(`the keeper is ${record.phase}; it opens one connection once`)
-    // Half-open: CRIU's end must not make Node end our side by itself.
-    const socket = new Socket({ allowHalfOpen: true })
+    const socket = tunnel.makeLocal()
     criu = socket
     // Bound, so there is a descriptor, but not connected: the holder has it before CRIU knows of it. Killed at any moment, this
     // process does not end a connection that CRIU has accepted.

@@ -3,12 +3,12 @@
  * cut and made anew at any time. It never ends the local connection.
  */
 import { randomBytes } from 'node:crypto'
-import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import { Socket } from 'node:net'
+import { Delivery } from './delivery.ts'
 import { type ControlFrame, type Frame, FrameError } from './frame.ts'
-import { type Link, openLink } from './link.ts'
+import { type Link, openLink, type TwinSocket } from './link.ts'
 import type { KeeperLog } from './log.ts'
-import { Incoming, Outgoing } from './numbered-stream.ts'
+import { Incoming, MAX_CHUNK, Outgoing } from './numbered-stream.ts'
 import { createPace } from './pace.ts'
 
 interface TunnelOptions {
@@ -40,12 +40,12 @@ export class Tunnel {
   /** The twin of the present link has said hello. */
   #connected = false
   #local: Socket | undefined
-  /** Came before there was a local connection. */
-  #early: Buffer[] = []
+  readonly #delivery = new Delivery(() => this.#acknowledge())
   #discarding = false
   #acknowledged = 0
   #heardAt: number | undefined
   #waiting = false
+  #paused = false
 
   constructor(options: TunnelOptions) {
     this.#options = options
@@ -67,21 +67,18 @@ export class Tunnel {
   }
   /** Bytes that the local connection has taken. */
   get deliveredBytes(): number {
-    if (this.#discarding) return this.#in.received
-    const early = this.#early.reduce((sum, { length }) => sum + length, 0)
-    return this.#in.received - early - (this.#local?.writableLength ?? 0)
+    return this.#in.received - (this.#discarding ? 0 : this.#delivery.pending)
   }
 
   /**
    * Takes over a connection to the twin; an older one is ended.
    *
-   * @param socket of a twin whose certificate was checked
    * @returns the link, whose `closed` tells its end
    */
-  attachLink(socket: TLSSocket): Link {
+  attachLink(twin: TwinSocket): Link {
     this.#link?.close('a newer connection has come')
     const link: Link = openLink({
-      socket,
+      ...twin,
       // Who has not said hello rightly is not the twin, and does not make the link a living one.
       onHeard: () => {
         if (link === this.#link && this.#connected) this.#heardAt = performance.now()
@@ -102,19 +99,39 @@ export class Tunnel {
     return link
   }
 
-  /** From now on the stream flows between this connection and the twin's. Its end is the caller's business. */
+  /**
+   * A socket, not connected yet, for the side from which the pages come. It reads into one buffer, again and again.
+   * Half-open: the other side's end must not make Node end ours by itself.
+   */
+  makeLocal(): Socket {
+    const onread = {
+      buffer: Buffer.allocUnsafeSlow(MAX_CHUNK),
+      callback: (length: number, buffer: Uint8Array) => {
+        this.#onLocalData(socket, Buffer.from(buffer.buffer, buffer.byteOffset, length))
+        return true
+      },
+    }
+    const socket = new Socket({ allowHalfOpen: true, onread })
+    return socket
+  }
+
+  /**
+   * From now on the stream flows between this connection and the twin's. Its end is the caller's business.
+   *
+   * @param socket connected; made by `makeLocal`, or one that has been accepted
+   */
   attachLocal(socket: Socket): void {
     this.#local = socket
     socket.setNoDelay(true)
+    // Never from one of `makeLocal`.
     socket.on('data', (chunk: Buffer) => this.#onLocalData(socket, chunk))
-    for (const bytes of this.#early.splice(0)) this.#deliver(bytes)
+    this.#delivery.begin((bytes, done) => void socket.write(bytes, done))
     socket.resume()
   }
 
   /** What is still to come for the local connection is thrown away, what it says too. */
   discard(): void {
     this.#discarding = true
-    this.#early = []
     this.#local?.resume()
     this.#acknowledge()
   }
@@ -126,8 +143,10 @@ export class Tunnel {
 
   #onLocalData(socket: Socket, chunk: Buffer): void {
     if (this.#discarding) return
-    const offset = this.#out.push(chunk)
-    if (this.#connected) this.#link?.sendData(offset, chunk)
+    for (let at = 0; at < chunk.length; at += MAX_CHUNK) {
+      const frame = this.#out.push(chunk.subarray(at, at + MAX_CHUNK))
+      if (this.#connected) this.#link?.sendFrame(frame)
+    }
     const waitMs = this.#pace.spend(chunk.length, performance.now())
     if (waitMs > 0) {
       this.#waiting = true
@@ -136,11 +155,16 @@ export class Tunnel {
         this.#resume()
       }, waitMs)
     }
-    if (this.#waiting || this.#out.kept >= WINDOW) socket.pause()
+    if (this.#waiting || this.#out.kept >= WINDOW) {
+      this.#paused = true
+      socket.pause()
+    }
   }
 
   #resume(): void {
-    if (!this.#waiting && this.#out.kept < WINDOW && this.#local?.isPaused()) this.#local.resume()
+    if (!this.#paused || this.#waiting || this.#out.kept >= WINDOW) return
+    this.#paused = false
+    this.#local?.resume()
   }
 
   #onFrame(link: Link, frame: Frame): void {
@@ -168,7 +192,7 @@ export class Tunnel {
     if (session !== this.#twinSession) throw new FrameError('the twin was replaced in the middle of the stream')
     this.#connected = true
     this.#heardAt = performance.now()
-    for (const { offset, chunk } of this.#out.from(received)) link.sendData(offset, chunk)
+    for (const frame of this.#out.from(received)) link.sendFrame(frame)
     link.send({ kind: 'ack', delivered: this.#acknowledged })
     this.#options.log('connected to the twin', { resentBytes: this.#out.end - received })
     this.#options.onConnected()
@@ -176,12 +200,8 @@ export class Tunnel {
 
   #deliver(bytes: Buffer): void {
     if (this.#discarding) this.#acknowledge()
-    else if (this.#local) this.#local.write(bytes, this.#onWritten)
-    else this.#early.push(bytes)
+    else this.#delivery.push(bytes)
   }
-
-  // The same function for every write: one a piece would cost more than the piece.
-  readonly #onWritten = () => this.#acknowledge()
 
   #acknowledge(): void {
     const delivered = this.deliveredBytes
