@@ -35,6 +35,10 @@ const destinationEvents = {
       node.finishDump(box)
     }
   },
+  /** The same, but neither keeper nor CRIU of the source have heard of it yet. */
+  pagesArriveUnheard({ node, destination }) {
+    if (destination.pod === 'runs' && node.serves) destination.whole = true
+  },
   delivered(world) {
     if (world.destination.whole && truth(world.status, 'Delivered') === 'Unknown') world.set('Delivered', 'True')
   },
@@ -102,8 +106,10 @@ const fate = {
   },
   apiGoes: (world) => void Object.assign(world, { api: 'down' }),
   apiIsBack: (world) => void Object.assign(world, { api: 'up' }),
-  answerIsLost: (world) => void Object.assign(world, { api: 'silent' }),
-  writeIsLate: (world) => void Object.assign(world, { api: 'late' }),
+  answerIsLost: (world) => void world.fates.push('silent'),
+  writeIsLate: (world) => void world.fates.push('late'),
+  writeIsOvertaken: (world) => void world.fates.push('overtaken'),
+  writeIsFine: (world) => void world.fates.push('fine'),
   lateWriteLands: (world) => world.landLateWrite(),
   crash: (world) => world.crash(),
   moment: (world) => world.pass(20),
@@ -116,6 +122,7 @@ export type EventName = keyof typeof events
 /** Everybody does their part until the Migration is clean. */
 export async function finish(world: World): Promise<void> {
   world.api = 'up'
+  world.fates = []
   world.destination.reachable = true
   for (let round = 0; round < 60 && world.status.source?.cleanedAt === undefined; round++) {
     await world.look()

@@ -25,5 +25,5 @@ const property = fc.asyncProperty(history, async (given) => {
   for (const end of (await live(given, sabotage && sabotages[sabotage])).ends) ends.set(end, (ends.get(end) ?? 0) + 1)
 })
 const details = await fc.check(property, { numRuns, seed, endOnFailure: sabotage !== undefined })
-const failure = details.failed ? fc.defaultReportMessage(details) : undefined
+const failure = details.failed ? `${fc.defaultReportMessage(details)}\n${details.errorInstance}` : undefined
 parentPort?.postMessage({ ends, failure } satisfies Report)
