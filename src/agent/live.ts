@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { EventRecorder } from '../kube/events.ts'
 import type { AgentContext } from './context.ts'
 import { createLiveDestination } from './destination/live/handler.ts'
+import { nodeMounts } from './destination/live/root.ts'
 import type { Fence } from './fence/fence.ts'
 import { labelNode } from './install/label.ts'
 import { installLive } from './install/live.ts'
@@ -58,6 +59,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
     ...{ cri, fence, jobs, keepers, uploads, kubeletRoot },
     files: { unpackFiles, unpackFolder },
     node: nodeCommands,
+    mounts: nodeMounts(hostRoot),
   })
   return {
     journal,

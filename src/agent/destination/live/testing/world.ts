@@ -32,6 +32,10 @@ export class World {
   keeper: KeeperState | undefined
   /** Effects until each kill of the agent, in turn. */
   crashes: number[] = []
+  /** The informer tells each change late. */
+  lag = false
+  #looks = 0
+  #earlier: Migration
   /** What failed while something else was being waited for. */
   readonly broken: unknown[] = []
   #process = { effectsLeft: Number.POSITIVE_INFINITY, dead: Promise.withResolvers<'killed'>() }
@@ -51,6 +55,7 @@ export class World {
         containers: [{ name: CONTAINER, image: 'i', imageID: 'i@sha256:1' }],
       },
     }
+    this.#earlier = this.migration
     this.set('Accepted', 'True')
     this.#agent = this.#boot()
   }
@@ -82,7 +87,7 @@ export class World {
       assert.ok(Date.now() < end, `never: ${sentence}\n${JSON.stringify(this.status, null, 1)}`)
       await this.look()
       if (isFalse(this.status, 'Committed') || isFalse(this.status, 'Restored') || isFalse(this.status, 'Delivered')) {
-        void this.node.deletePod().catch((error) => this.broken.push(error))
+        this.#deletePodLater()
       }
       await delay(3)
     }
@@ -90,8 +95,17 @@ export class World {
   }
 
   async look(): Promise<void> {
-    await this.#asProcess((agent) => agent.reconcile(structuredClone(this.migration)))
+    const seen = structuredClone(this.lag && this.#looks++ % 3 !== 0 ? this.#earlier : this.migration)
+    await this.#asProcess((agent) => agent.reconcile(seen))
   }
+
+  /** The controller's deletion comes when it comes; kubelet may start the container again until then. */
+  #deletePodLater(): void {
+    this.#deletion ??= delay(80)
+      .then(() => this.node.deletePod())
+      .catch((error) => void this.broken.push(error))
+  }
+  #deletion: Promise<void> | undefined
 
   sweep = () => this.#asProcess((agent) => agent.sweep())
   forget = () => this.#asProcess((agent) => agent.forget(UID))
@@ -144,6 +158,7 @@ export class World {
   }
 
   #store(status: MigrationStatus): void {
+    this.#earlier = this.migration
     const resourceVersion = String(Number(this.migration.metadata.resourceVersion) + 1)
     this.migration = { ...this.migration, metadata: { ...this.migration.metadata, resourceVersion }, status }
   }
@@ -229,7 +244,9 @@ export class World {
         state: async (_, name) => this.jobs.get(name) ?? { is: 'absent' },
         kill: (_, name) =>
           effect(() => {
-            if (this.jobs.get(name)?.is === 'running') this.jobs.set(name, { is: 'ended', exitCode: 137 })
+            if (this.jobs.get(name)?.is !== 'running') return
+            assert.ok(!node.runs, 'the daemon is taken from under a living process: its memory would read as zeros')
+            this.jobs.set(name, { is: 'ended', exitCode: 137 })
           }),
       },
       keepers: {

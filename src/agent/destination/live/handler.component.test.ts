@@ -18,6 +18,8 @@ interface Story {
   pages: 'arrive' | 'daemon dies' | 'source says lost'
   /** Effects before each kill of the agent. */
   crashes: number[]
+  /** Whether the agent looks at old copies too. */
+  lag: boolean
 }
 
 const stories: fc.Arbitrary<Story> = fc.record({
@@ -25,6 +27,7 @@ const stories: fc.Arbitrary<Story> = fc.record({
   restore: fc.constantFrom('well', 'well', 'well', 'fails', 'wrapper killed in it', 'wrapper killed before it'),
   pages: fc.constantFrom('arrive', 'daemon dies', 'source says lost'),
   crashes: fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 8 }),
+  lag: fc.boolean(),
 })
 
 /** @returns false when it had to be aborted instead: the agent was killed too often while things came in */
@@ -38,6 +41,7 @@ async function uptoDecision(world: World, { decision }: Story): Promise<boolean>
 async function play(world: World, story: Story): Promise<void> {
   const { node } = world
   world.crashes = [...story.crashes]
+  world.lag = story.lag
   world.restart()
   void node.startContainer().catch((error) => world.broken.push(error))
   if (!(await uptoDecision(world, story))) world.set('Committed', 'False')
@@ -85,14 +89,14 @@ test('every move ends, and ends one way only', async () => {
         await world.node.close()
       }
     }),
-    { numRuns: 25, endOnFailure: true },
+    { numRuns: 15, endOnFailure: true },
   )
 })
 
 test('a container that ends after it has arrived starts as any other', async () => {
   const world = await World.make()
   try {
-    await play(world, { decision: 'commit', restore: 'well', pages: 'arrive', crashes: [] })
+    await play(world, { decision: 'commit', restore: 'well', pages: 'arrive', crashes: [], lag: false })
     world.node.killProcesses()
     while (!world.node.runs) await delay(5)
     assert.equal((await world.node.calls('create')).length, 1)
