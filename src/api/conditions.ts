@@ -78,7 +78,7 @@ const LOST = 'DestinationLost'
 /** The destination went silent after the commit, and nothing has been heard of it since. */
 export const isDestinationLost = (status: MigrationStatus | undefined): boolean =>
   isTrue(status, 'Committed') &&
-  (['Restored', 'Delivered'] as const).some((type) => {
+  (['Restored', 'Delivered', 'Succeeded'] as const).some((type) => {
     const found = condition(status, type)
     return found?.status === 'Unknown' && found.reason === LOST
   })
@@ -88,8 +88,8 @@ export function phaseOf(status: MigrationStatus | undefined): string {
   if (isTrue(status, 'Succeeded')) return 'Succeeded'
   if (isFalse(status, 'Succeeded'))
     return condition(status, 'Succeeded')?.reason === 'RolledBack' ? 'RolledBack' : 'Failed'
-  if (rollbackCause(status)) return 'RollingBack'
   if (isDestinationLost(status)) return LOST
+  if (rollbackCause(status)) return 'RollingBack'
   if (isTrue(status, 'Restored'))
     return status?.mode === 'Live' && !isTrue(status, 'Delivered') ? 'Streaming' : 'Finishing'
   if (isTrue(status, 'Committed')) return 'Restoring'

@@ -179,9 +179,24 @@ for (const [mode, before, type] of [
   })
 }
 
+test('a node that goes silent before it has proved anything is told of too, and a person may speak', () => {
+  const rolling = set(restored, 'Delivered', 'False', 'PagesLost')
+  const away = at(rolling, { nodes: SILENT, destinationPod: undefined })
+  assert.equal(written(away, 'Succeeded'), 'Unknown DestinationLost')
+  const decided = plan(asked(plan(away, NOW).status ?? {}, { nodes: SILENT }), NOW).status ?? {}
+  assert.equal(condition(decided, 'Delivered')?.reason, 'PagesLost')
+  assert.ok(plan(at(decided, { nodes: SILENT, destinationPod: undefined }), NOW).status?.destination?.removedAt)
+})
+
 test("after a person's word a node that is back proves for itself", () => {
   const decided = plan(asked(lostAt(restored), { nodes: SILENT }), NOW).status ?? {}
-  assert.deepEqual(plan(at(decided, { destinationPod: undefined }), NOW), { requeueAfterMs: 1000 })
+  const back = plan(at(decided, { destinationPod: undefined }), NOW).status
+  assert.equal(condition(back, 'Succeeded')?.reason, 'DestinationBack')
+  assert.deepEqual(plan(at(back ?? {}, { destinationPod: undefined }), NOW), { requeueAfterMs: 1000 })
+  assert.equal(
+    written(at(back ?? {}, { destinationPod: undefined, nodes: SILENT }), 'Succeeded'),
+    'Unknown DestinationLost',
+  )
 })
 
 const later = [

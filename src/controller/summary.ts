@@ -4,7 +4,7 @@ import type { MigrationStatus, StepDurations } from '../api/migration.ts'
 import { elapsedMs, formatDuration } from '../api/timestamps.ts'
 import { nodeNamed, type Snapshot } from './snapshot.ts'
 import { type Plan, write } from './step.ts'
-import { RECOVERED } from './steps/recover.ts'
+import { RECOVERED } from './steps/outage.ts'
 
 /** @returns the plan that writes Succeeded=True */
 export function succeeded(snapshot: Snapshot, now: Date): Plan {

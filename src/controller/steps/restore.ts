@@ -15,7 +15,7 @@ export const restore: Step = (snapshot, now) => {
   const { status } = migration
   // Another pod may have taken the name since: only the accepted one may be copied.
   const sourcePod = snapshot.sourcePod?.metadata.uid === status?.source?.podUID ? snapshot.sourcePod : undefined
-  if (!isTrue(status, 'Committed') || status?.mode === 'Live') return undefined
+  if (!isTrue(status, 'Committed') || status?.mode === 'Live' || rollbackCause(status)) return undefined
   const away = outage(snapshot, now)
   if (away || truth(status, 'Restored') !== 'Unknown') return away
 

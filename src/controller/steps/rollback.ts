@@ -1,16 +1,19 @@
 /** Back to the source: the destination goes first, then the agents thaw and clean, then the end is written. */
 import { isFalse, rollbackCause } from '../../api/conditions.ts'
 import { MIGRATION_UID_LABEL } from '../../api/names.ts'
-import { isNodeReady } from '../../api/pod.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { type Plan, pullPodRemoval, type Step, write } from '../step.ts'
 import { refused, rolledBack } from '../summary.ts'
-import { RECOVERED } from './recover.ts'
+import { isByPerson, outage } from './outage.ts'
 
 export const rollback: Step = (snapshot, now) => {
   if (!rollbackCause(snapshot.migration.status)) return undefined
+  const removal = destinationRemoval(snapshot)
+  // Deleted first: a node that comes back finds it so.
+  if (removal?.commands) return removal
   return (
-    destinationRemoval(snapshot) ??
+    outage(snapshot, now) ??
+    removal ??
     personsProof(snapshot, now) ??
     pullPodRemoval(snapshot) ??
     cleanUp(snapshot) ??
@@ -36,12 +39,6 @@ export function destinationRemoval(snapshot: Snapshot): Plan | undefined {
   if (pod.metadata.deletionTimestamp && !force) return { requeueAfterMs: 1000 }
   const graceSeconds = force ? 0 : 1
   return { commands: [{ do: 'deletePod', role: 'destination', name, uid, graceSeconds }], requeueAfterMs: 1000 }
-}
-
-/** A node that answers is asked instead. */
-const isByPerson = (snapshot: Snapshot): boolean => {
-  const { status } = snapshot.migration
-  return rollbackCause(status)?.reason === RECOVERED && !isNodeReady(nodeNamed(snapshot, status?.destination?.node))
 }
 
 /** Where no agent can prove that nothing runs, the person's word is the proof: after it the source is thawed. */
