@@ -1,0 +1,99 @@
+/** Single histories of mode Live's source that random ones reach too seldom to be relied on. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { condition, isTrue } from '../../../api/conditions.ts'
+import { events } from './testing/events.ts'
+import { UID, World } from './testing/world.ts'
+
+/** Dumped and fenced, while the destination agent does not answer. */
+async function fencedWorld(): Promise<World> {
+  const world = new World()
+  events.destinationReady(world)
+  await world.look()
+  events.peerBreaks(world)
+  await world.pass(5_000)
+  await world.pass(10)
+  assert.equal(world.journal.get(UID)?.step, 'fenced')
+  return world
+}
+
+test('fence, delivery and commit need no look in between', async () => {
+  const world = new World(['c', 'd'])
+  events.destinationReady(world)
+  await world.look()
+  await world.pass(5_000)
+  await world.pass(10)
+  assert.ok(isTrue(world.status, 'Checkpointed') && isTrue(world.status, 'Committed'))
+})
+
+test('a destination agent that was restarted is told of the keepers again', async () => {
+  const world = await fencedWorld()
+  events.peerRestarts(world)
+  events.peerIsBack(world)
+  await world.pass(2_000)
+  assert.ok(isTrue(world.status, 'Committed'))
+})
+
+test('a destination agent that stays away is given up: a pod must not stand still for long', async () => {
+  const world = await fencedWorld()
+  for (let second = 0; second < 40; second++) await world.pass(1_000)
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'DestinationUnreachable')
+  assert.equal(world.node.frozen, true, 'the controller decides')
+})
+
+test('pages that stay lost are reported by the source, and its dump is ended first', async () => {
+  const world = await fencedWorld()
+  events.peerIsBack(world)
+  await world.pass(2_000)
+  events.runcKilled(world)
+  await world.look()
+  assert.equal(condition(world.status, 'Delivered'), undefined)
+  await world.pass(3_000)
+  await world.look()
+  assert.equal(condition(world.status, 'Delivered')?.reason, 'PagesLost')
+  assert.equal(world.node.boxes.get('c')?.dump?.criu, 'gone')
+  assert.equal(world.node.frozen, true)
+})
+
+test('removed by force while the files are copied: the pod runs on, nothing is left', async () => {
+  const world = new World()
+  events.destinationReady(world)
+  events.peerBreaks(world)
+  await world.look()
+  world.removedByForce = true
+  await world.forget()
+  assert.ok(world.node.runs && world.node.clean)
+  assert.equal(world.journal.size, 0)
+})
+
+test('removed by force while fenced: thawed when no destination pod exists', async () => {
+  const world = await fencedWorld()
+  world.destination.pod = 'none'
+  world.removedByForce = true
+  await world.forget()
+  assert.ok(world.node.runs && world.node.clean)
+  assert.deepEqual(world.ends, ['forgotten'])
+})
+
+test('removed by force while fenced: stays frozen while both pods are there', async () => {
+  const world = await fencedWorld()
+  world.removedByForce = true
+  await world.forget()
+  assert.equal(world.node.frozen, true)
+  assert.equal(world.journal.size, 1)
+})
+
+test('removed by force while fenced: killed when the source pod is being deleted', async () => {
+  const world = await fencedWorld()
+  world.removedByForce = true
+  events.deletedByHand(world)
+  await world.forget()
+  assert.ok(world.node.killed && world.node.clean)
+})
+
+test('a Migration that is only not in the cache is not forgotten', async () => {
+  const world = await fencedWorld()
+  await world.forget()
+  assert.equal(world.node.frozen, true)
+  assert.equal(world.journal.size, 1)
+})
