@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type OnReadOpts, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -42,8 +42,11 @@ export interface KeeperPair {
   link: Link
   /** Exit code of the daemon. */
   finishedFile: string
-  /** @returns the daemon's side of its connection */
-  startDaemon(): Promise<Socket>
+  /**
+   * @param onread reads at once, without making garbage
+   * @returns the daemon's side of its connection
+   */
+  startDaemon(onread?: OnReadOpts): Promise<Socket>
   /** Lets the source's keeper connect. @returns CRIU's side of its connection, paused */
   openPageServer(): Promise<Socket>
 }
@@ -88,8 +91,8 @@ export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, opti
       twinPort,
       link,
       finishedFile,
-      async startDaemon() {
-        const socket = connect({ host: LOOPBACK, port: daemonPort, allowHalfOpen: true })
+      async startDaemon(onread) {
+        const socket = connect({ host: LOOPBACK, port: daemonPort, allowHalfOpen: true, ...(onread && { onread }) })
         local.push(socket)
         await once(socket, 'connect')
         return socket
