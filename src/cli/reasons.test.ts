@@ -10,7 +10,9 @@ const BIRTHPLACES = [
   'src/controller/steps/*.ts',
   'src/agent/{criu-log,kubelet,kubelet-errors}.ts',
   'src/agent/source/{checkpoint,disk,preconditions,report,unwind}.ts',
+  'src/agent/source/live/{abort,cut,deliver,prepare,report,runc,send}.ts',
   'src/agent/destination/{observe,prepare}.ts',
+  'src/agent/destination/live/{lazy-pages,readiness,restore,room,root,stream,targets,verdict}.ts',
 ]
 /** As a field, as the first argument of a helper, as the last one, as a cell of a table, as a constant. */
 const FORMS = [
@@ -23,7 +25,17 @@ const FORMS = [
   /^export const [A-Z]+ = '([A-Z][a-z]\w*)'$/gm,
 ]
 /** Successes and states on the way, which ask for nothing. */
-const PEACEFUL = ['PreflightPassed', 'InProgress', 'Fenced', 'Ready', 'CheckpointDelivered', 'SourcePodDeleted']
+const PEACEFUL = [
+  'PreflightPassed',
+  'InProgress',
+  'Fenced',
+  'Ready',
+  'CheckpointDelivered',
+  'SourcePodDeleted',
+  'Staged',
+  'Waiting',
+  'Preparing',
+]
 /** What a pod of ours waits for, in the words of kubelet. */
 const KUBELETS = /^(Err|.*(BackOff|Error)$|InvalidImageName)/
 
