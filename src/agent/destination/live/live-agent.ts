@@ -8,6 +8,8 @@ import type { LiveDestinationDependencies } from './dependencies.ts'
 /** Nothing is decided by these alone: the next process begins without them. */
 export interface Facts {
   podUID: string | undefined
+  /** Pods that were made too late to be written down, and were given up. */
+  late: Set<string>
   failingSince?: number | undefined
   podLookedAt: number
   keepers: Map<string, KeeperState>
@@ -34,6 +36,7 @@ export function factsOf({ known }: LiveAgent, migration: Migration): Facts {
   const { uid } = migration.metadata
   const never = Number.NEGATIVE_INFINITY
   const fresh = {
+    late: new Set<string>(),
     podLookedAt: never,
     keepers: new Map(),
     keepersHeardAt: new Map(),

@@ -29,7 +29,10 @@ export async function release(live: LiveAgent, migration: Migration, podUID: str
     const [fresh, failure] = await Promise.all([freshOf(live, migration), putBack(live, podUID, namesOf(migration))])
     if (fresh === undefined || !report.isReleasable(fresh.status)) return RESTORE_MS
     if (failure) verdict = failure
-    else await openGates(hostRoot, podUID, views)
+    else {
+      await openGates(hostRoot, podUID, views)
+      log.info(about(live, migration), 'gates opened')
+    }
   }
   while (verdict.kind === 'waiting' && performance.now() < end) {
     await awaitOutcome(hostRoot, podUID, views, RESTORE_MS)
@@ -38,7 +41,10 @@ export async function release(live: LiveAgent, migration: Migration, podUID: str
   }
   if (verdict.kind === 'waiting') return RESTORE_MS
   if (verdict.kind === 'restored') {
-    log.info({ ...about(live, migration), restoredAt: verdict.restoredAt }, 'restored')
+    const restoreMs = views.map(
+      ({ usedAt = 0, outcome }) => Number((outcome?.at ?? 0n) / 1_000_000n) - Math.round(usedAt),
+    )
+    log.info({ ...about(live, migration), restoredAt: verdict.restoredAt, restoreMs }, 'restored')
     await write(live, migration, report.restored(verdict.restoredAt, rfc3339(live)))
   } else await reportFailure(live, migration, podUID, verdict)
   return undefined
@@ -51,7 +57,8 @@ async function putBack(live: LiveAgent, podUID: string, names: readonly string[]
   const began = performance.now()
   try {
     await attempt().catch(() => delay(MOUNT_AGAIN_MS).then(attempt))
-    log.debug({ pod: podUID, ms: performance.now() - began }, 'root file systems put back')
+    const ms = Math.round(performance.now() - began)
+    log.info({ pod: podUID, ms }, 'root file systems put back')
     return undefined
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
