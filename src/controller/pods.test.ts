@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { AWAIT_ANNOTATION, MIGRATION_UID_LABEL, RUNTIME_CLASS } from '../api/names.ts'
+import { AWAIT_ANNOTATION, LIVE_LABEL, MIGRATION_UID_LABEL, RUNTIME_CLASS } from '../api/names.ts'
 import { containersOf, destinationPod, destinationPodName, isWaitingPod, pullPod, waitingPod } from './pods.ts'
 import { aMigration, aPod, MIGRATION_UID, POD_UID } from './testing/builders.ts'
 
@@ -76,10 +76,16 @@ test('the waiting pod of mode Live runs the original images by digest, under the
 })
 
 test('a pod that has moved live does not wait when it moves by image', () => {
-  const moved = aPod({ runtimeClassName: RUNTIME_CLASS }, { annotations: { [AWAIT_ANNOTATION]: 'earlier' } })
+  const nodeSelector = { [LIVE_LABEL]: 'true', disk: 'ssd' }
+  const moved = aPod(
+    { runtimeClassName: RUNTIME_CLASS, nodeSelector },
+    { annotations: { [AWAIT_ANNOTATION]: 'earlier' } },
+  )
   const pod = destinationPod(accepted(), moved)
   assert.deepEqual([pod.metadata.annotations[AWAIT_ANNOTATION], pod.spec.runtimeClassName], [undefined, undefined])
-  assert.equal(moved.spec.runtimeClassName, RUNTIME_CLASS)
+  assert.deepEqual(pod.spec.nodeSelector, { disk: 'ssd' })
+  assert.deepEqual(pullPod(accepted(), moved, []).spec.nodeSelector, { disk: 'ssd' })
+  assert.deepEqual([moved.spec.runtimeClassName, moved.spec.nodeSelector], [RUNTIME_CLASS, nodeSelector])
 })
 
 test('a pod with our label only is not taken for the waiting one', () => {

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Migration, MigrationContainer } from '../api/migration.ts'
 import {
   AWAIT_ANNOTATION,
+  LIVE_LABEL,
   MIGRATION_NAME_ANNOTATION,
   MIGRATION_UID_LABEL,
   ORIGIN_NAME_ANNOTATION,
@@ -72,7 +73,13 @@ export function destinationPod(migration: Migration, source: Pod): NewPod {
   // What an earlier move in mode Live has left would make the runtime wait for a state that does not come.
   delete pod.metadata.annotations[AWAIT_ANNOTATION]
   if (pod.spec.runtimeClassName === RUNTIME_CLASS) delete pod.spec.runtimeClassName
+  if (pod.spec.nodeSelector) pod.spec.nodeSelector = ownSelector(pod.spec.nodeSelector)
   return pod
+}
+
+/** Without what RuntimeClass podferry has added when the pod came by mode Live: it would bind the pod to nodes of that mode. */
+function ownSelector({ [LIVE_LABEL]: _added, ...selector }: Record<string, string>): Record<string, string> {
+  return selector
 }
 
 /** The destination pod of mode Live: the source's own images by digest, under the runtime that waits for the state of this pod. */
@@ -174,7 +181,7 @@ export function pullPod(migration: Migration, source: Pod, excludedNodes: string
       ...(node ? { nodeName: node } : { affinity: elsewhere }),
       ...(imagePullSecrets ? { imagePullSecrets } : {}),
       ...(tolerations ? { tolerations } : {}),
-      ...(nodeSelector ? { nodeSelector } : {}),
+      ...(nodeSelector ? { nodeSelector: ownSelector(nodeSelector) } : {}),
       ...(serviceAccountName ? { serviceAccountName } : {}),
       restartPolicy: 'Never',
       automountServiceAccountToken: false,
