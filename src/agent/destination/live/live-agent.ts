@@ -18,6 +18,7 @@ export interface Facts {
   keepersHeardAt: Map<string, number>
   progressAt: number
   isMarked?: boolean
+  isRestored?: boolean
   settlingSince?: number
 }
 

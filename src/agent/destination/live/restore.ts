@@ -5,7 +5,7 @@ import { MIGRATIONS } from '../../../api/resources.ts'
 import { criuErrors, explainCriu } from '../../criu-log.ts'
 import { referenceOf } from '../../status.ts'
 import { lazyLost, lazyState } from './lazy-pages.ts'
-import { about, type LiveAgent, namesOf, rfc3339, write } from './live-agent.ts'
+import { about, factsOf, type LiveAgent, namesOf, rfc3339, write } from './live-agent.ts'
 import { awaitOutcome, lookAtRestore, openGates, putRootsBack, restoreLog } from './release.ts'
 import * as report from './report.ts'
 import { containerFolder, textOf } from './staging.ts'
@@ -41,10 +41,11 @@ export async function release(live: LiveAgent, migration: Migration, podUID: str
   }
   if (verdict.kind === 'waiting') return RESTORE_MS
   if (verdict.kind === 'restored') {
-    const restoreMs = views.map(
-      ({ usedAt = 0, outcome }) => Number((outcome?.at ?? 0n) / 1_000_000n) - Math.round(usedAt),
-    )
-    log.info({ ...about(live, migration), restoredAt: verdict.restoredAt, restoreMs }, 'restored')
+    const runcMs = views.map(({ usedAt = 0, outcome }) => Math.round(Number((outcome?.at ?? 0n) / 1_000_000n) - usedAt))
+    const facts = factsOf(live, migration)
+    // The informer may tell of the write after the next look.
+    if (!facts.isRestored) log.info({ ...about(live, migration), restoredAt: verdict.restoredAt, runcMs }, 'restored')
+    facts.isRestored = true
     await write(live, migration, report.restored(verdict.restoredAt, rfc3339(live)))
   } else await reportFailure(live, migration, podUID, verdict)
   return undefined
