@@ -39,6 +39,14 @@ export function openLink({ socket, onBytes, onFrame, onHeard }: LinkOptions): Li
     reason = why
     socket.destroy()
   }
+  const queue: Buffer[] = []
+  let writing = false
+  // One at a time: Node would copy all that waits into one block of megabytes, which no cache of a processor holds.
+  const writeNext = (): void => {
+    const frame = socket.destroyed ? undefined : queue.shift()
+    writing = frame !== undefined
+    if (frame) socket.write(frame, writeNext)
+  }
   const decoder = new FrameDecoder(onFrame)
   // A page fault waits for each of these.
   socket.setNoDelay(true)
@@ -68,6 +76,9 @@ export function openLink({ socket, onBytes, onFrame, onHeard }: LinkOptions): Li
     closed,
     close,
     send: (frame) => void socket.write(encodeFrame(frame)),
-    sendFrame: (frame) => void socket.write(frame),
+    sendFrame(frame) {
+      queue.push(frame)
+      if (!writing) writeNext()
+    },
   }
 }
