@@ -7,7 +7,7 @@ import type { LiveEntry } from '../entry.ts'
 import type { Node } from './node.ts'
 
 /** Every effect goes through here: a killed process has none. */
-export type Effect = <T>(run: () => T | Promise<T>) => Promise<T>
+type Effect = <T>(run: () => T | Promise<T>) => Promise<T>
 
 /** The agent of the destination, as the source sees it. */
 export interface Destination {
