@@ -38,7 +38,7 @@ export async function killEverything(hostRoot: string, deps: Dependencies, podUI
 }
 
 /** Page daemons and keepers. */
-export async function endJobs(hostRoot: string, { jobs, keepers }: Dependencies, podUID: string): Promise<void> {
+async function endJobs(hostRoot: string, { jobs, keepers }: Dependencies, podUID: string): Promise<void> {
   for (const name of await stagedContainers(hostRoot, podUID)) {
     const folder = containerFolder(podUID, name)
     await killLazy({ hostRoot, jobs, folder })

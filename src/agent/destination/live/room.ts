@@ -33,7 +33,7 @@ export function withinRoom(folder: string, body: Readable, reserve = RESERVE_BYT
 }
 
 /** @throws PodferryError `DiskTooSmall` */
-export async function checkRoom(folder: string, reserve = RESERVE_BYTES): Promise<void> {
+async function checkRoom(folder: string, reserve = RESERVE_BYTES): Promise<void> {
   const { bavail, bsize, blocks } = await statfs(folder)
   // A small file system (an emptyDir in memory, /dev/shm) is the pod's own; nobody else needs a reserve there.
   const kept = Math.min(reserve, (blocks * bsize) / 20)

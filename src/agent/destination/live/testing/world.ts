@@ -20,7 +20,7 @@ import type { LiveDestinationDependencies } from '../dependencies.ts'
 import { createLiveDestination } from '../handler.ts'
 import { CONTAINER, POD_UID, ScratchNode } from './node.ts'
 
-export const UID = 'aaaaaaaa-0000-4000-8000-000000000000'
+const UID = 'aaaaaaaa-0000-4000-8000-000000000000'
 const META = { namespace: 'ns', creationTimestamp: '2026-01-01T00:00:00.000Z', resourceVersion: '1' }
 const FOLDER = `/run/podferry/restore/${POD_UID}/${CONTAINER}`
 const LOOK_MS = 10_000
