@@ -11,17 +11,10 @@ import type { KubeClient } from '../../src/kube/client.ts'
 const RUNS: readonly [blow: string, stage: Stage, delayMs: number][] = [
   ['source agent killed', 'DestinationReady', 100],
   ['source agent killed', 'Checkpointed', 0],
-  ['source agent killed', 'Restored', 0],
-  ['destination agent killed', 'Checkpointed', 0],
   ['destination agent killed', 'Committed', 0],
-  ['destination agent killed', 'Restored', 0],
   ['controller killed', 'Checkpointed', 0],
   ['criu killed at the source', 'Checkpointed', 0],
-  ['criu killed at the destination', 'Restored', 0],
   ['wrapper killed', 'DestinationReady', 50],
-  ['containerd killed at the destination', 'Committed', 0],
-  ['kubelet killed at the destination', 'Committed', 0],
-  ['link of the destination cut for 1 s', 'Restored', 0],
 ]
 
 let client: KubeClient
