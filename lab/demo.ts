@@ -99,7 +99,17 @@ async function demoRedis(client: KubeClient): Promise<void> {
   await eventually('redis answers', async () =>
     (await kubectl(['exec', 'redis', '--', '/usr/bin/redis-cli', 'ping'])).includes('PONG'),
   )
-  await kubectl(['exec', 'redis', '--', '/usr/bin/redis-cli', 'debug', 'populate', String(KEYS), 'key', String(VALUE_BYTES)])
+  await kubectl([
+    'exec',
+    'redis',
+    '--',
+    '/usr/bin/redis-cli',
+    'debug',
+    'populate',
+    String(KEYS),
+    'key',
+    String(VALUE_BYTES),
+  ])
   const before = await redisDigest('redis')
   let pod = 'redis'
   for (const node of ['node-2', 'node-1']) {

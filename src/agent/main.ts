@@ -117,9 +117,10 @@ export async function runAgent(
   ])
   const keepIdentity = identity.run(signal)
   loop.start()
-  const sweeping = setInterval(() => {
-    void destination.sweep().catch((err) => log.warn({ err }, 'sweeping failed'))
-  }, SWEEP_MS)
+  const sweep = () => void destination.sweep().catch((err) => log.warn({ err }, 'sweeping failed'))
+  // At once too: after a reboot, marks that let restored pods start again are missing.
+  sweep()
+  const sweeping = setInterval(sweep, SWEEP_MS)
   log.info({ hostRoot, open: open().length }, 'agent started')
 
   const ended = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))

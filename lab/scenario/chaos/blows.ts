@@ -52,7 +52,8 @@ export const BLOWS: readonly Blow[] = [
   { name: 'criu killed at the destination', land: (_, destination) => kill(killMatching(destination, 'criu')) },
   { name: 'runc killed at the source', land: (source) => kill(killMatching(source, 'runc')) },
   { name: 'runc killed at the destination', land: (_, destination) => kill(killMatching(destination, 'runc')) },
-  { name: 'wrapper killed', land: (_, destination) => kill(killMatching(destination, 'wrapper')) },
+  // Kubelet counts the container that waited and was killed; the program in the next one was never restarted.
+  { name: 'wrapper killed', land: (_, destination) => kill(killMatching(destination, 'wrapper')), restarts: true },
   { name: 'page keeper killed at the source', land: (source) => kill(killMatching(source, 'keeper')) },
   {
     name: 'page keeper killed at the destination',

@@ -26,6 +26,7 @@ test('a bare node gets hook and block, and is bare again afterwards', async () =
     'link-remap',
     'ghost-limit 64M',
     'skip-in-flight',
+    'network-lock skip',
     'action-script /opt/podferry/criu-fence',
   ])
   await uninstall(root)

@@ -15,6 +15,8 @@ const OPTIONS = [
   'link-remap',
   'ghost-limit 64M',
   'skip-in-flight',
+  // CRIU would drop every packet of the pod until it resumes it itself; killed, or in an abort, it leaves the pod cut off for ever.
+  'network-lock skip',
   `action-script ${HOOK_PATH}`,
 ]
 

@@ -34,7 +34,10 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       const message = `container ${name} of the destination pod does not wait for its checkpoint any more; it waits 100 s`
       throw new PodferryError({ reason: 'ContainerReplaced', message })
     }
-    if ((await lazyState(place)).is !== 'absent') {
+    const lazy = await lazyState(place)
+    // The source agent was restarted: dump and keepers outlive it, so this is the same beginning once more.
+    if (lazy.is === 'running' && (await keepers.state(place.folder)) !== undefined) return
+    if (lazy.is !== 'absent') {
       const message = `the checkpoint of container ${name} has arrived already; a migration has one`
       throw new PodferryError({ reason: 'AlreadyBegun', message })
     }
