@@ -88,7 +88,8 @@ export class FrameDecoder {
     let at = 0
     while (at < chunk.length) {
       if (this.#dataLeft > 0) {
-        const bytes = chunk.subarray(at, at + this.#dataLeft)
+        const isWhole = at === 0 && chunk.length <= this.#dataLeft
+        const bytes = isWhole ? chunk : chunk.subarray(at, at + this.#dataLeft)
         const offset = this.#dataOffset
         at += bytes.length
         this.#dataLeft -= bytes.length

@@ -29,6 +29,7 @@ interface LinkOptions extends TwinSocket {
 const BEAT_MS = 1_000
 /** A link that has been silent for so long is dead: five heartbeats are missing. */
 const DEAD_MS = 5_000
+const WRITE_BYTES = 512 << 10
 
 export function openLink({ socket, onBytes, onFrame, onHeard }: LinkOptions): Link {
   const { promise: closed, resolve } = Promise.withResolvers<string>()
@@ -41,11 +42,12 @@ export function openLink({ socket, onBytes, onFrame, onHeard }: LinkOptions): Li
   }
   const queue: Buffer[] = []
   let writing = false
-  // One at a time: Node would copy all that waits into one block of megabytes, which no cache of a processor holds.
+  // One write at a time: Node would copy all that waits into one block of megabytes, which no cache of a processor holds. Not one
+  // frame at a time: each write has a price.
   const writeNext = (): void => {
-    const frame = socket.destroyed ? undefined : queue.shift()
-    writing = frame !== undefined
-    if (frame) socket.write(frame, writeNext)
+    const bytes = socket.destroyed ? undefined : takeNeighbours(queue)
+    writing = bytes !== undefined
+    if (bytes) socket.write(bytes, writeNext)
   }
   const decoder = new FrameDecoder(onFrame)
   // A page fault waits for each of these.
@@ -81,4 +83,19 @@ export function openLink({ socket, onBytes, onFrame, onHeard }: LinkOptions): Li
       if (!writing) writeNext()
     },
   }
+}
+
+/** @returns the first frame together with those that follow it in memory, too */
+function takeNeighbours(queue: Buffer[]): Buffer | undefined {
+  const first = queue.shift()
+  if (first === undefined) return undefined
+  let length = first.length
+  for (;;) {
+    const next = queue[0]
+    const adjoins = next?.buffer === first.buffer && next.byteOffset === first.byteOffset + length
+    if (!next || !adjoins || length + next.length > WRITE_BYTES) break
+    length += next.length
+    queue.shift()
+  }
+  return Buffer.from(first.buffer, first.byteOffset, length)
 }
