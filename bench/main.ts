@@ -8,6 +8,7 @@ import { barChart } from './chart.ts'
 import { type MoveFigures, measureMove } from './move.ts'
 import { measurePacking } from './packing.ts'
 import { measureStock } from './stock.ts'
+import { measureTunnel } from './tunnel.ts'
 
 const SIZES = {
   Live: [64, 1024, 4096],
@@ -51,6 +52,8 @@ for (const mebibytes of SIZES.Stock) {
 }
 console.log("packing an archive of 1 GiB, ours and buildah's …")
 const packing = await measurePacking(client, 1024)
+console.log('page tunnel, 1 GiB through two keepers …')
+const tunnel = await measureTunnel()
 client.close()
 
 console.table(
@@ -80,13 +83,14 @@ const figures = {
   'Live, 4 GiB against 64 MiB': `${ratio(downtime('Live', 4096), downtime('Live', 64))} ×`,
   'archive → image → registry, podferry': seconds(packing.oursMs),
   'archive → image → registry, buildah': seconds(packing.buildahMs),
+  'page tunnel': `${tunnel.mebibytesPerSecond} MiB/s, keepers ${tunnel.keeperMegabytes} MB each at most`,
   'packing is ahead of buildah by': `${ratio(packing.buildahMs, packing.oursMs)} ×`,
 }
 console.table(figures)
 
 await mkdir(RESULTS, { recursive: true })
 const at = new Date().toISOString()
-await writeFile(join(RESULTS, 'bench.json'), `${JSON.stringify({ at, moves, stock, packing }, null, 2)}\n`)
+await writeFile(join(RESULTS, 'bench.json'), `${JSON.stringify({ at, moves, stock, packing, tunnel }, null, 2)}\n`)
 const bars = [
   ...moves.map((move) => ({ label: `${move.mode}, ${name(move.mebibytes)}`, ms: move.downtimeMs })),
   ...stock.map((flow) => ({ label: `stock flow, ${name(flow.mebibytes)}`, ms: flow.downtimeMs })),

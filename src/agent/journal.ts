@@ -7,6 +7,8 @@ import { DRAFT_PREFIX, replaceFile, syncFolder } from './files.ts'
 
 /** From the root of the node's file system. */
 export const JOURNAL_FOLDER = '/var/lib/podferry/journal'
+/** The same of mode Live. */
+export const LIVE_JOURNAL_FOLDER = '/var/lib/podferry/journal-live'
 
 export interface Journal<Entry> {
   /** @returns the entry as last written, undefined when there is none or when it could not be read at `openJournal` */

@@ -9,7 +9,7 @@ import { labelNode } from './install/label.ts'
 import { installLive } from './install/live.ts'
 import { nodeCommands } from './install/node-commands.ts'
 import { createJobs } from './jobs/jobs.ts'
-import { openJournal } from './journal.ts'
+import { LIVE_JOURNAL_FOLDER, openJournal } from './journal.ts'
 import { packFiles, packFolder } from './live/files/pack.ts'
 import { sourceRoots } from './live/files/roots.ts'
 import { unpackFiles, unpackFolder } from './live/files/unpack.ts'
@@ -22,9 +22,6 @@ import { liveEntrySchema } from './source/live/entry.ts'
 import { createLiveSource } from './source/live/handler.ts'
 import { createPlaces } from './source/live/places.ts'
 import { pause } from './source/tasks.ts'
-
-/** From the root of the node's file system. */
-export const LIVE_JOURNAL_FOLDER = '/var/lib/podferry/journal-live'
 
 export interface LiveOptions {
   nodeAddress: string

@@ -8,7 +8,7 @@ import { type JobCgroup, jobCgroupsOf, openJobCgroups, removeJobCgroups } from '
 import { type JobFiles, jobFiles, readExitCode, readLogEnd, readPid } from './job-files.ts'
 import { sessionMembers, statOf } from './processes.ts'
 
-export interface JobSpec {
+interface JobSpec {
   /** Absolute on the node; it exists already, root-only. */
   folder: string
   /** Lower-case letters and dashes: what the files in the folder are called. */

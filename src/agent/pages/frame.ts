@@ -5,7 +5,7 @@
  */
 
 /** How a keeper's work can end. */
-export type Ending = 'finished' | 'aborted' | 'failed'
+type Ending = 'finished' | 'aborted' | 'failed'
 
 export type ControlFrame =
   /** First on every connection. `session` names the keeper's process, `received` how much of the other's stream it has. */

@@ -8,7 +8,7 @@ import { labelNode } from '../../agent/install/label.ts'
 import { DEFAULT_SOCKET, uninstallLive } from '../../agent/install/live.ts'
 import { containersOfWrapper, WRAPPER } from '../../agent/install/programs.ts'
 import { createJobs } from '../../agent/jobs/jobs.ts'
-import { JOURNAL_FOLDER } from '../../agent/journal.ts'
+import { JOURNAL_FOLDER, LIVE_JOURNAL_FOLDER } from '../../agent/journal.ts'
 import { PodferryError } from '../../errors.ts'
 import { createClient } from '../../kube/client.ts'
 import { inClusterConnection } from '../../kube/connection.ts'
@@ -16,8 +16,6 @@ import { createLog } from './common.ts'
 
 const STATE_FOLDER = '/var/lib/podferry'
 const RUN_FOLDER = '/run/podferry'
-/** agent/live.ts has the same. */
-const LIVE_JOURNAL_FOLDER = '/var/lib/podferry/journal-live'
 const RESTORE_FOLDER = '/run/podferry/restore'
 /** By then `kubectl exec`, whose streams go through containerd, has its answer. */
 const RESTART_AFTER_MS = 1_000

@@ -138,7 +138,7 @@ async function makeEnd(role: keyof typeof identities): Promise<End> {
   }
 }
 
-export interface Link {
+interface Link {
   port: number
   /** Cuts that were made. */
   cuts(): number
