@@ -2,26 +2,27 @@
  * Files on their way out: everything while the pod runs (level 0), what has changed once it stands still (level 1).
  *
  * Level 1 is tar's incremental archive: it lists each folder's names, so that deletions arrive too, and holds every file whose
- * mtime or ctime is not older than level 0's beginning.
+ * mtime or ctime is not older than level 0's beginning. It only reads what level 0 has noted, so it can be repeated.
  */
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import type { SourceRoot } from './roots.ts'
-import { runTar, WHOLE_FILES } from './tar.ts'
+import { forgetMoved, forgetUnread, readSnapshot, type Snapshot, writeSnapshot } from './snapshot.ts'
+import { runTar, unreadNames, WHOLE_FILES } from './tar.ts'
 
-export interface Packed {
-  /** A tar archive. */
+interface Packed {
+  /** A tar archive. It ends only when all was packed well, and breaks off otherwise. */
   body: Readable
   /** Settles when all was packed; rejects with what tar said. */
   done: Promise<void>
 }
 
-/** Sockets are made anew by CRIU; a file that changes under tar is taken again by level 1. */
+/** A file has changed or gone under tar. */
 const CHANGED_WHILE_READ = 1
 
 /** The kernel's time stamps lag behind its clock by up to a tick; a whole second costs nothing. */
@@ -31,76 +32,88 @@ const exec = promisify(execFile)
 
 /** @param snapshots folder where tar keeps in mind what level 0 has copied, as this process sees it */
 export function packFiles({ root, snapshots, level }: { root: SourceRoot; snapshots: string; level: 0 | 1 }): Packed {
-  const memory = join(snapshots, `${root.root.replace(':', '-')}.snar`)
+  const memory = (of: 0 | 1) => join(snapshots, `${root.root.replace(':', '-')}.level-${of}.snar`)
+  if (level === 1) return packed((body) => changes(root, memory(0), memory(1), body))
   // In memory file systems there is no write-back, so a page that a process has mapped is never protected again: it can be
   // written without a trace in mtime. Everything is taken once nothing runs.
-  const whole = () =>
-    archive(root.folder, { memory: `${memory}.whole`, before: () => rm(`${memory}.whole`, { force: true }) })
-  if (root.medium === 'memory') return level === 0 ? emptyArchive() : whole()
-  // With a memory of an earlier try, level 0 would be an increment to it.
-  if (level === 0) return archive(root.folder, { memory, running: true, before: () => rm(memory, { force: true }) })
-  const again = `${memory}.1`
-  // A renamed folder can be renamed only once: when the first level 1 may have arrived, everything is sent.
-  if (existsSync(again)) return whole()
-  return archive(root.folder, { memory: again, before: () => copyFile(memory, again) })
+  if (root.medium === 'memory') return packed(async (body) => void body.write(EMPTY_ARCHIVE))
+  return packed((body) => everything(root.folder, memory(0), body))
 }
 
 /** A folder as it is. */
-export function packFolder(folder: string): Packed {
-  const { output, done } = runTar(['--create', '--file=-', `--directory=${folder}`, '--sparse', '.'])
-  return { body: output, done }
-}
-
-interface ArchiveOptions {
-  memory: string
-  /** The pod runs meanwhile. */
-  running?: true
-  before?: () => Promise<void>
-}
-
-function archive(folder: string, { memory, running, before }: ArchiveOptions): Packed {
-  const body = new PassThrough({ highWaterMark: 1 << 20 })
-  const pack = async () => {
-    await before?.()
-    // A page that was dirtied through a shared mapping before the copy would not change mtime when it is written again: write-back
-    // protects it, so that the next write is seen.
-    if (running) await exec('sync', ['--file-system', folder])
-    const { output, done } = runTar(
-      ['--create', '--file=-', `--directory=${folder}`, `--listed-incremental=${memory}`]
-        .concat(['--no-check-device', '--one-file-system', '--sparse', '--format=posix', ...WHOLE_FILES])
-        .concat(['.']),
-      { accepted: running ? [0, CHANGED_WHILE_READ] : [0] },
-    )
-    await Promise.all([pipeline(output, body), done])
-    if (running) await setBack(memory)
-  }
-  const done = pack().catch((error) => {
-    body.destroy(error)
-    throw error
+export const packFolder = (folder: string): Packed =>
+  packed(async (body) => {
+    await archive(['--create', '--file=-', `--directory=${folder}`, '--sparse', '--format=posix', '.'], body)
   })
+
+/** Two blocks of zeros end every archive; these are all. */
+const EMPTY_ARCHIVE = Buffer.alloc(1024)
+
+function packed(pack: (body: PassThrough) => Promise<void>): Packed {
+  const body = new PassThrough({ highWaterMark: 1 << 20 })
+  // Whoever reads it hears of errors all the same; nobody may be reading yet.
+  body.on('error', () => {})
+  const done = pack(body).then(
+    () => void body.end(),
+    (error) => {
+      body.destroy(error)
+      throw error
+    },
+  )
   done.catch(() => {})
   return { body, done }
 }
 
-/**
- * Level 1 takes what was changed since level 0 began, as tar has noted it in the second field of its memory (format 2: version line,
- * then seconds and nanoseconds as decimal text, each followed by a zero byte). A write a moment later may bear a time before that.
- */
-async function setBack(memory: string): Promise<void> {
-  const bytes = await readFile(memory)
-  const line = bytes.indexOf('\n') + 1
-  const end = bytes.indexOf(0, line)
-  const head = bytes.subarray(0, line).toString('latin1')
-  const seconds = Number(bytes.subarray(line, end).toString('latin1'))
-  if (!/^GNU tar-.*-2\n$/.test(head) || !Number.isSafeInteger(seconds))
-    throw new Error(`${memory} is not tar's memory of format 2`)
-  const earlier = Buffer.from(`${head}${seconds - CLOCK_SLACK_S}`, 'latin1')
-  await writeFile(memory, Buffer.concat([earlier, bytes.subarray(end)]), { mode: 0o600 })
+async function archive(args: readonly string[], body: PassThrough, accepted: readonly number[] = [0]) {
+  const { output, done } = runTar(args, { accepted })
+  // A tar that fails has ended its output too, so the end of the archive waits for its word.
+  const [ended] = await Promise.all([done, pipeline(output, body, { end: false })])
+  return ended
 }
 
-/** Two blocks of zeros end every archive; these are all. */
-function emptyArchive(): Packed {
-  const body = new PassThrough()
-  body.end(Buffer.alloc(1024))
-  return { body, done: Promise.resolve() }
+const incremental = (folder: string, memory: string) => [
+  ...['--create', '--file=-', `--directory=${folder}`, `--listed-incremental=${memory}`, '--no-check-device'],
+  ...['--one-file-system', '--sparse', '--format=posix', '--quoting-style=escape', ...WHOLE_FILES, '.'],
+]
+
+async function everything(folder: string, memory: string, body: PassThrough): Promise<void> {
+  const draft = `${memory}.draft`
+  // With a memory of an earlier try this would be an increment to it.
+  await Promise.all([rm(draft, { force: true }), rm(memory, { force: true })])
+  const beganMs = Date.now()
+  await writeFile(bootOf(memory), String(bootMs()), { mode: 0o600 })
+  // A page that was dirtied through a shared mapping before the copy would not change mtime when it is written again: write-back
+  // protects it, so that the next write is seen. One that is written during the write-back bears a time after its beginning.
+  await exec('sync', ['--file-system', folder])
+  const { code, said } = await archive(incremental(folder, draft), body, [0, CHANGED_WHILE_READ])
+  const noted = await readSnapshot(draft)
+  if (noted === undefined) throw new Error(`tar has not written ${draft}`)
+  // Tar has noted its own start: too late, see above.
+  const since = { seconds: Math.floor(beganMs / 1000) - CLOCK_SLACK_S, nanoseconds: 0 }
+  const unread = code === CHANGED_WHILE_READ ? unreadNames(said) : []
+  const known = unread === undefined ? { ...noted, folders: [] } : forgetUnread(noted, unread)
+  await writeSnapshot(memory, { ...known, ...since })
+  await rm(draft)
 }
+
+async function changes(root: SourceRoot, before: string, memory: string, body: PassThrough): Promise<void> {
+  const known = root.medium === 'memory' ? undefined : await stillTrue(before, root.folder)
+  // Without a memory tar takes everything, and still lists names, so that what an earlier try has left over goes.
+  if (known === undefined) await rm(memory, { force: true })
+  else await writeSnapshot(memory, known)
+  await archive(incremental(root.folder, memory), body)
+}
+
+async function stillTrue(memory: string, folder: string): Promise<Snapshot | undefined> {
+  const noted = await readSnapshot(memory)
+  if (noted === undefined) return undefined
+  const wasMs = Number(await readFile(bootOf(memory), 'utf8'))
+  // When the clock was set back, files that have changed since may look old.
+  const isSetBack = !(bootMs() > wasMs - (CLOCK_SLACK_S * 1000) / 2)
+  return isSetBack ? undefined : forgetMoved(noted, folder)
+}
+
+const bootOf = (memory: string) => `${memory}.boot`
+
+/** When the node was started, by its clock of now: moves only when that clock is set. */
+const bootMs = () => Date.now() - uptime() * 1000

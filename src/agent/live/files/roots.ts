@@ -72,7 +72,7 @@ export function upperFolder(mountinfo: string, container: string): string {
     const [before = '', after = ''] = line.split(' - ')
     const [type, , options = ''] = after.split(' ')
     if (before.split(' ')[4] !== '/' || type !== 'overlay') continue
-    const upper = options.split(',').find((option) => option.startsWith('upperdir='))
+    const upper = options.split(/(?<!\\134),/).find((option) => option.startsWith('upperdir='))
     if (upper !== undefined) return decoded(upper.slice('upperdir='.length))
   }
   throw new PodferryError({

@@ -14,13 +14,17 @@ const NOTES_OF_OVERLAY = ['origin', 'impure', 'nlink', 'uuid', 'protattr'].flatM
 export const WHOLE_FILES = ['--xattrs', '--xattrs-include=*', ...NOTES_OF_OVERLAY, '--acls', '--numeric-owner']
 
 const ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' }
-const SAID_BYTES = 2_000
+const TOLD_BYTES = 2_000
 
 interface Tar {
   /** What tar writes to standard output. */
   output: Readable
-  /** @throws PodferryError `CopyFailed` with what tar said, when it ends with a code that is not accepted */
-  done: Promise<void>
+  /**
+   * Settles when tar is gone, with what it said on standard error.
+   *
+   * @throws PodferryError `CopyFailed` with that, when it ends with a code that is not accepted; the signal's reason
+   */
+  done: Promise<{ code: number; said: string }>
 }
 
 /**
@@ -32,27 +36,52 @@ export function runTar(
   args: readonly string[],
   { input, accepted = [0], signal }: { input?: Readable; accepted?: readonly number[]; signal?: AbortSignal } = {},
 ): Tar {
-  const child = spawn('tar', args, {
-    env: ENVIRONMENT,
-    stdio: ['pipe', 'pipe', 'pipe'],
-    ...(signal ? { signal, killSignal: 'SIGKILL' } : {}),
-  })
-  // Killed tars are told by their exit; a reader that left by the broken pipe.
+  const child = spawn('tar', args, { env: ENVIRONMENT, stdio: ['pipe', 'pipe', 'pipe'] })
+  const kill = () => void child.kill('SIGKILL')
+  if (signal?.aborted) kill()
+  signal?.addEventListener('abort', kill, { once: true })
+  // A reader that has left is told by its exit.
   child.stdin.on('error', () => {})
   if (input === undefined) child.stdin.end()
   else input.pipe(child.stdin)
-  const said = text(child.stderr)
+  const told = text(child.stderr)
+  // Also after a kill: whoever works on the same folder next must find nobody there.
   const ended = new Promise<number | string>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code, killedBy) => resolve(code ?? killedBy ?? 'unknown'))
   })
-  const done = ended.then(async (code) => {
-    signal?.throwIfAborted()
-    if (typeof code === 'number' && accepted.includes(code)) return
-    const message = `tar ended with ${code}: ${(await said).slice(-SAID_BYTES).trim() || 'it said nothing'}`
-    throw new PodferryError({ reason: 'CopyFailed', message, retry: 'backoff' })
-  })
+  const done = ended
+    .finally(() => signal?.removeEventListener('abort', kill))
+    .then(async (code) => {
+      const said = await told
+      signal?.throwIfAborted()
+      if (typeof code === 'number' && accepted.includes(code)) return { code, said }
+      const message = `tar ended with ${code}: ${said.slice(-TOLD_BYTES).trim() || 'it said nothing'}`
+      throw new PodferryError({ reason: 'CopyFailed', message, retry: 'backoff' })
+    })
   // Whoever takes the output may look at the end only later.
   done.catch(() => {})
   return { output: child.stdout, done }
 }
+
+/**
+ * @param said by a tar that ended with 1, in the C locale
+ * @returns names of what it has not read, as it knows them; undefined when it said anything that is not understood
+ */
+export function unreadNames(said: string): string[] | undefined {
+  const names: string[] = []
+  for (const line of said.split('\n')) {
+    const [, name] = /^tar: (.+): File removed before we read it$/.exec(line) ?? []
+    if (name !== undefined) {
+      const plain = name.replace(/\\([:\\])/g, '$1').replace(/\/$/, '')
+      // Bytes beyond ASCII are written as octal digits: too rare to be read.
+      if (/\\[^:\\]/.test(name.replaceAll('\\\\', ''))) return undefined
+      names.push(plain)
+    } else if (!HARMLESS.test(line)) return undefined
+  }
+  return names
+}
+
+/** Each of these files bears a new mtime or ctime, or never travels. */
+const HARMLESS =
+  /^(|tar: .+: (file changed as we read it|File shrank by \d+ bytes?; padding with zeros|socket ignored|door ignored))$/
