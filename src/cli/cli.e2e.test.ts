@@ -57,7 +57,7 @@ test('a pod moves; list and status tell of it; it can be cancelled no more', asy
   assert.equal(moved.exitCode, 0, moved.stderr)
   assert.match(moved.stdout, /moved from node-1 to node-2 as counter-\w+\ndowntime \d+\.\d+s, \d+\.\d+s in all\nnext: /)
   assert.match(moved.stderr, /Restored=True/)
-  assert.match((await podferry('list')).stdout, /^move .* node-1 +node-2 +Image +Succeeded +\d/m)
+  assert.match((await podferry('list')).stdout, /^move .* node-1 +node-2 +Live +Succeeded +\d/m)
   assert.match((await podferry('status', 'move')).stdout, /^Remove source +done/m)
   const late = await podferry('cancel', 'move')
   assert.deepEqual([late.exitCode, late.stderr], [1, 'error: cli-e2e/move has ended already: the pod has moved\n'])
