@@ -39,6 +39,8 @@ before(async () => {
   options = { hostRoot: await machine.root(), log, node: commands }
   // What an earlier run has left.
   await uninstallLive(options)
+  // Shared with the rest of the agent: it goes with `uninstall-node`.
+  await machine.exec(['mkdir', '-p', '-m', '700', '/var/lib/podferry'])
   await kubectl(['apply', '-f', join(import.meta.dirname, '../../../config/manager/runtime-class.yaml')])
 })
 after(async () => {
