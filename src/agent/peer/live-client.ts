@@ -37,6 +37,10 @@ interface PeerOptions {
 const answerSchema = z.object({ bytes: z.number() })
 /** The other side may unpack for a while after the last byte. */
 const IDLE_MS = 120_000
+/** The pod stands still meanwhile: a silent link must be noticed before the patience of who sends is over. */
+const FROZEN_IDLE_MS = 20_000
+const idleMsOf = (what: LiveAsk) =>
+  what.what === 'images' || (what.what === 'files' && what.level === 1) ? FROZEN_IDLE_MS : IDLE_MS
 
 /** Connections are kept for what follows: a handshake in the freeze costs some 10 ms. Both certificates are checked at each. */
 export function openLivePeer(options: PeerOptions): LivePeer {
@@ -47,13 +51,14 @@ export function openLivePeer(options: PeerOptions): LivePeer {
 
   const ask = async (what: LiveAsk, body: Readable): Promise<{ bytes: number }> => {
     const { key, cert, ca } = identity.current()
+    const idleMs = idleMsOf(what)
     const request = https.request({
       ...{ method: methodOf(what), host: node.address, port, path: livePathOf(options, what), agent, signal },
       ...{ key, cert, ca, servername: serverNameOf(node.name), minVersion: 'TLSv1.3' },
       headers: { 'content-type': what.what === 'begin' ? 'application/json' : 'application/x-tar' },
-      timeout: IDLE_MS,
+      timeout: idleMs,
     })
-    request.once('timeout', () => request.destroy(new Error(`silent for ${IDLE_MS / 1000} s`)))
+    request.once('timeout', () => request.destroy(new Error(`silent for ${idleMs / 1000} s`)))
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       request.once('response', resolve)
       // A refusal in the middle of the body arrives together with a broken pipe: give the words a moment to come.

@@ -34,7 +34,10 @@ export const beginSchema = z.object({
 /** One ask has one method, so that a retried one can be told from another. */
 export const methodOf = ({ what }: LiveAsk): 'POST' | 'PUT' => (what === 'begin' ? 'POST' : 'PUT')
 
-/** What an ask is called among those of its Migration; a later one of the same name takes over from the earlier. */
+/** What an ask is about: one at a time, a later one takes over. Both levels of a file root write into the same folder. */
+export const thingOf = (ask: LiveAsk): string => (ask.what === 'files' ? `files/${ask.root}` : nameOf(ask))
+
+/** What an ask is called among those of its Migration. */
 export const nameOf = (ask: LiveAsk): string =>
   ask.what === 'begin' ? 'begin' : ask.what === 'images' ? `images/${ask.container}` : `files/${ask.root}/${ask.level}`
 
@@ -96,6 +99,9 @@ export function judgeLive(
   }
   if (truth(status, 'Committed') !== 'Unknown' || isFalse(status, 'Checkpointed')) {
     return refuse(409, 'AlreadyDecided', 'the Migration is decided: nothing is wanted any more')
+  }
+  if (ask.what === 'files' && ask.level === 0 && isTrue(status, 'Checkpointed')) {
+    return refuse(409, 'TooLate', 'the pod stands still: a first copy of its files would undo the second')
   }
   if (!isTrue(status, 'Accepted') || !isTrue(status, 'DestinationReady')) {
     return refuse(409, 'NotReady', 'Accepted and DestinationReady must be True before anything is sent')

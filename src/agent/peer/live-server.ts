@@ -7,7 +7,7 @@ import { MIGRATIONS } from '../../api/resources.ts'
 import type { KubeClient } from '../../kube/client.ts'
 import { isNotFound } from '../../kube/error.ts'
 import type { FileRoot } from '../live/files/roots.ts'
-import { beginSchema, judgeLive, type LiveRequest, type LiveTarget, methodOf, nameOf } from './live-request.ts'
+import { beginSchema, judgeLive, type LiveRequest, type LiveTarget, methodOf, nameOf, thingOf } from './live-request.ts'
 import { UploadRefused } from './refused.ts'
 import type { Uploads } from './uploads.ts'
 
@@ -47,7 +47,7 @@ export async function receiveLive(
     throw new UploadRefused(405, 'UnknownRequest', `${request.method} is not how ${nameOf(ask)} is asked for`)
   }
   // Known as active before the Migration is read: whoever decides against it from now on ends this too.
-  const upload = await uploads.begin(target.migrationUID, `live/${nameOf(ask)}`)
+  const upload = await uploads.begin(target.migrationUID, `live/${thingOf(ask)}`)
   const onAbort = () => request.destroy(upload.signal.reason as Error)
   upload.signal.addEventListener('abort', onAbort, { once: true })
   try {

@@ -135,7 +135,7 @@ async function serve(options: ServerOptions, request: IncomingMessage, response:
     const message = error instanceof Error ? error.message : String(error)
     log.warn({ ...target, ...asked?.target, ...asked?.ask, peer, node: nodeName, status, err: error }, 'not received')
     // What is left of the body is not read: the sender learns why, then the connection ends.
-    response.setHeader('connection', 'close')
+    if (!response.headersSent) response.setHeader('connection', 'close')
     response.once('finish', () => request.destroy())
     answer(response, status, { reason, message })
   }
