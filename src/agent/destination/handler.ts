@@ -1,4 +1,5 @@
 /** The destination side of Migrations whose pod comes to this node: looks, plans, does the next thing that is missing. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { isFinished } from '../../api/conditions.ts'
 import type { Migration, MigrationStatus } from '../../api/migration.ts'
 import { MIGRATIONS, PODS } from '../../api/resources.ts'
@@ -11,7 +12,7 @@ import { delivered, EVENT_PATIENCE_MS, findArrived } from './deliver-check.ts'
 import type { DestinationDependencies } from './dependencies.ts'
 import { leaveAlias, pointAlias } from './images.ts'
 import { findCheckpoints, leftoversOf, removeEverywhere, removeFromRegistry, removeLeftover } from './leftovers.ts'
-import { judgeRestore } from './observe.ts'
+import { isFinal, judgeRestore, type RestoreView } from './observe.ts'
 import { type DestinationAction, plan } from './plan.ts'
 import { prepare } from './prepare.ts'
 import { remains } from './remains.ts'
@@ -27,6 +28,8 @@ const PREPARE_MS = 500
 const DELIVERY_MS = 2_000
 const OBSERVE_MS = 150
 const REMOVE_MS = 300
+/** A container whose image was resolved before it was taken away is seen by then. */
+const SETTLE_MS = 1_000
 
 export function createDestinationHandler(ctx: AgentContext, deps: DestinationDependencies): DestinationHandler {
   const { client, log, nodeName } = ctx
@@ -85,18 +88,17 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
     restoreLogs.hold(uid)
     // Only the pod with the UID that the controller wrote is ours; the label can be on any pod.
     if (podName === undefined || podUID === undefined) return OBSERVE_MS
-    const [pod, attempts] = await Promise.all([
-      podNamed(client, migration, podName),
-      cri.containers({ [POD_UID_LABEL]: podUID }),
-    ])
-    const expected = new Map(namesOf(migration).map((name) => [name.container, checkpointImageReference(name)]))
-    const verdict = judgeRestore({
-      pod: pod?.metadata.uid === podUID ? pod : undefined,
-      attempts,
-      expected,
-      failingSince: failingSince.get(uid),
-      now: ctx.now().getTime(),
-    })
+    const look = async (): Promise<RestoreView> => {
+      const [pod, attempts] = await Promise.all([
+        podNamed(client, migration, podName),
+        cri.containers({ [POD_UID_LABEL]: podUID }),
+      ])
+      const expected = new Map(namesOf(migration).map((name) => [name.container, checkpointImageReference(name)]))
+      const own = pod?.metadata.uid === podUID ? pod : undefined
+      return { pod: own, attempts, expected, failingSince: failingSince.get(uid), now: ctx.now().getTime() }
+    }
+    const view = await look()
+    const verdict = judgeRestore(view)
     if (verdict.kind === 'waiting') {
       if (!verdict.failing) failingSince.delete(uid)
       else if (!failingSince.has(uid)) failingSince.set(uid, ctx.now().getTime())
@@ -109,7 +111,11 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
       await write(migration, report.restored(verdict.restoredAt, now()))
       return undefined
     }
-    const criuLog = await restoreLogs.errors(attempts.map(({ id }) => id))
+    // What kubelet has told may be older than its next try: a copy that begins to run while it is given up would do work in vain.
+    await removeEverywhere(deps, namesOf(migration))
+    await delay(SETTLE_MS)
+    if (!isFinal(await look())) return OBSERVE_MS
+    const criuLog = await restoreLogs.errors(view.attempts.map(({ id }) => id))
     const explained = explainCriu(criuLog)
     const reason = explained?.reason ?? verdict.reason
     const message = explained ? `${explained.message} (${verdict.message})` : verdict.message

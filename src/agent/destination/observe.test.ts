@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Pod } from '../../api/pod.ts'
 import type { CriContainer } from '../runtime/cri.ts'
-import { judgeRestore, type RestoreView, toTimestamp } from './observe.ts'
+import { isFinal, judgeRestore, type RestoreView, toTimestamp } from './observe.ts'
 
 const IMAGE = 'localhost:5577/podferry/default/5f2a1c3e-0000-4000-8000-000000000001/main:checkpoint'
 const CREATED = '2026-01-01T00:00:00Z'
@@ -187,4 +187,27 @@ describe('judgeRestore', () => {
 
 describe('toTimestamp', () => {
   it('keeps every nanosecond', () => assert.equal(toTimestamp(BigInt(AT)), '2026-01-01T00:00:01.234567890Z'))
+})
+
+describe('isFinal', () => {
+  const failing = { pod: waiting('ImagePullBackOff'), failingSince: NOW - 20_000 }
+  const created = anAttempt({ state: 'CONTAINER_CREATED', startedAt: '0' })
+  const cases: [sentence: string, view: Partial<RestoreView>, final: boolean][] = [
+    ['a pull that fails is final once the image is gone', failing, true],
+    ['a container that was created meanwhile may still start', { ...failing, attempts: [created] }, false],
+    ['a container that began to run meanwhile was restored', { ...failing, attempts: [anAttempt()] }, false],
+    ['a cold start stays one', { attempts: [cold] }, true],
+  ]
+  for (const [sentence, changes, final] of cases) {
+    it(sentence, () => {
+      const rest = {
+        pod: aPod(),
+        attempts: [],
+        expected: new Map([['main', IMAGE]]),
+        failingSince: undefined,
+        now: NOW,
+      }
+      assert.equal(isFinal({ ...rest, ...changes }), final)
+    })
+  }
 })

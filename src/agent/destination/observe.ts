@@ -69,6 +69,16 @@ export function judgeRestore(view: RestoreView): Verdict {
   return { kind: 'waiting', failing: error !== undefined }
 }
 
+/**
+ * Whether a failure that was seen before the images were taken away is one still: from then on nothing more is made of them, so only
+ * a container that is there already could start.
+ */
+export function isFinal(view: RestoreView): boolean {
+  const verdict = judgeRestore(view)
+  if (verdict.kind !== 'failed') return false
+  return verdict.reason !== 'RestoreFailed' || view.attempts.every(({ state }) => state !== 'CONTAINER_CREATED')
+}
+
 /** The runtime's own mark, put on a container that it made from a checkpoint; a name alone proves nothing. */
 function isRestored({ annotations }: CriContainer, image: string): boolean {
   // Kubelets before 1.30 do not tell the runtime the name that the user wrote; the mark is then without it.
