@@ -142,6 +142,34 @@ describe('files of a pod', { skip: CANNOT }, () => {
     await same(folders)
   })
 
+  it('stay one file with two names when the folder of one of them was moved', async () => {
+    await using folders = await threeFolders(DISK)
+    const at = (name: string) => join(folders.from, name)
+    await mkdir(at('stays/Ü'), { recursive: true })
+    await mkdir(at('moves/deep'), { recursive: true })
+    await writeFile(at('stays/Ü/file'), 'x')
+    await writeFile(at('stays/other'), randomBytes(MiB))
+    await link(at('stays/Ü/file'), at('moves/deep/same'))
+    await delay(AGE_MS)
+    await copy(0, folders)
+    await rename(at('moves'), at('moved'))
+    assert.ok((await copy(1, folders)) < MiB)
+    await same(folders)
+  })
+
+  it('arrive when a link to a folder has taken its place', async () => {
+    await using folders = await threeFolders(DISK)
+    const at = (name: string) => join(folders.from, name)
+    await mkdir(at('current/sub'), { recursive: true })
+    await writeFile(at('current/sub/file'), 'x')
+    await delay(AGE_MS)
+    await copy(0, folders)
+    await rename(at('current'), at('release'))
+    await symlink('release', at('current'))
+    await copy(1, folders)
+    await same(folders)
+  })
+
   it('arrive when a file and a folder take turns', async () => {
     await using folders = await threeFolders(DISK)
     const it = join(folders.from, 'it')

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { PassThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
+import { forgetOtherNames } from './links.ts'
 import type { SourceRoot } from './roots.ts'
 import { forgetMoved, forgetUnread, readSnapshot, type Snapshot, writeSnapshot } from './snapshot.ts'
 import { runTar, unreadNames, WHOLE_FILES } from './tar.ts'
@@ -110,7 +111,7 @@ async function stillTrue(memory: string, folder: string): Promise<Snapshot | und
   const wasMs = Number(await readFile(bootOf(memory), 'utf8'))
   // When the clock was set back, files that have changed since may look old.
   const isSetBack = !(bootMs() > wasMs - (CLOCK_SLACK_S * 1000) / 2)
-  return isSetBack ? undefined : forgetMoved(noted, folder)
+  return isSetBack ? undefined : forgetOtherNames(forgetMoved(noted, folder), folder)
 }
 
 const bootOf = (memory: string) => `${memory}.boot`

@@ -9,7 +9,7 @@ import { lstatSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-interface Folder {
+export interface Folder {
   /** NFS flag, mtime in seconds and nanoseconds, device, inode: decimal text. */
   facts: string[]
   /** From the root of what was copied, `.` being that itself. */
@@ -30,7 +30,7 @@ const FACTS = 5
 const INODE = 4
 
 /** Names are bytes; as Latin-1 each stays what it is. */
-const ENCODING = 'latin1'
+export const ENCODING = 'latin1'
 
 /** @returns undefined when there is none */
 export async function readSnapshot(path: string): Promise<Snapshot | undefined> {
@@ -67,6 +67,14 @@ export async function writeSnapshot(path: string, { version, seconds, nanosecond
   await writeFile(path, text, { encoding: ENCODING, mode: 0o600 })
 }
 
+/** @param root of what was copied. @param name as a snapshot has it */
+export const pathIn = (root: string, name: string): Buffer =>
+  Buffer.concat([Buffer.from(`${root}/`), Buffer.from(name, ENCODING)])
+
+/** Nanoseconds since 1970. */
+export const sinceOf = ({ seconds, nanoseconds }: Snapshot): bigint =>
+  BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds)
+
 /** @param unread names of files and folders that tar has noted but not read. @returns the snapshot without them */
 export function forgetUnread(snapshot: Snapshot, unread: readonly string[]): Snapshot {
   if (unread.length === 0) return snapshot
@@ -88,14 +96,14 @@ export function forgetUnread(snapshot: Snapshot, unread: readonly string[]): Sna
  * @returns the snapshot with those folders only that have stayed where they were
  */
 export function forgetMoved(snapshot: Snapshot, root: string): Snapshot {
-  const since = BigInt(snapshot.seconds) * 1_000_000_000n + BigInt(snapshot.nanoseconds)
-  const moved = new Set<string>()
-  const folders = snapshot.folders.filter(({ facts, name }) => {
-    const stays = !moved.has(dirname(name)) && hasStayed(Buffer.from(`${root}/${name}`, ENCODING), facts[INODE], since)
-    if (!stays) moved.add(name)
-    return stays
-  })
-  return { ...snapshot, folders }
+  const since = sinceOf(snapshot)
+  const staying = new Set<string>()
+  // Above first: below a folder that has become a link, all names lead elsewhere.
+  for (const { facts, name } of snapshot.folders.toSorted((a, b) => a.name.length - b.name.length)) {
+    if (name !== '.' && !staying.has(dirname(name))) continue
+    if (hasStayed(pathIn(root, name), facts[INODE], since)) staying.add(name)
+  }
+  return { ...snapshot, folders: snapshot.folders.filter(({ name }) => staying.has(name)) }
 }
 
 function hasStayed(path: Buffer, inode: string | undefined, since: bigint): boolean {

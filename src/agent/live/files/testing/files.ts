@@ -1,6 +1,6 @@
 /** Real files for tests: what Node can't do is done by a Python process, see files.py. */
 import { execFileSync, spawn } from 'node:child_process'
-import { mkdtemp, rm, statfs } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after } from 'node:test'
@@ -21,7 +21,6 @@ export const CANNOT: string | false = (() => {
 /** A disk folder and a tmpfs, both with trusted xattrs. */
 export const DISK = '/var/tmp'
 export const MEMORY = '/dev/shm'
-export const isDisk = async (path: string) => (await statfs(path)).type !== 0x01021994
 
 /** @returns a helper that lives until the tests of this file are over */
 export function startFiles() {
@@ -32,7 +31,7 @@ export function startFiles() {
   const ask = <T>(request: object): Promise<T> => {
     const mine = last.then(async () => {
       child.stdin.write(`${JSON.stringify(request)}\n`)
-      const { answer, error } = JSON.parse((await answers.next()).value)
+      const { answer, error } = JSON.parse((await answers.next()).value ?? '{"error":"files.py has ended"}')
       if (error !== undefined) throw new Error(error)
       return answer as T
     })
