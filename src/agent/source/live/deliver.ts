@@ -42,6 +42,10 @@ export async function deliver(
     const sending = { migration, entry, peer: prepared?.peer, patienceMs: PATIENCE_MS, signal }
     return (await sendAll(ctx, deps, sending, parts)).bytes
   }
+  if (prepared === undefined) {
+    const told = await sayFenced(ctx, deps, entry, signal, report.resumed)
+    if (told === undefined || !report.isCommittable(told.status ?? {})) return
+  }
   const both = await allSettled([stage(), sayFenced(ctx, deps, entry, signal)]).catch(async (error) => {
     signal.throwIfAborted()
     if (!(error instanceof PodferryError) || error.reason !== 'DestinationUnreachable') throw error
@@ -72,10 +76,11 @@ async function sayFenced(
   deps: LiveSourceDependencies,
   entry: LiveEntry,
   signal: AbortSignal,
+  change = report.checkpointed,
 ): Promise<Migration | undefined> {
   for (let failures = 1; ; failures++) {
     try {
-      const written = await writeStatus(ctx.client, entry, report.checkpointed(entry, now(ctx)))
+      const written = await writeStatus(ctx.client, entry, change(entry, now(ctx)))
       const message = `checkpointed for Migration ${entry.name}; frozen until it has moved or runs on`
       tellPod(deps.recorder, entry, 'Frozen', message)
       return written

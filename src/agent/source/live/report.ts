@@ -21,6 +21,18 @@ export const checkpointed =
     return withCondition({ ...status, timings }, update, now)
   }
 
+/**
+ * Said by an agent that was restarted, before it sends anything anew. A write that changes nothing but the version: a commit that the
+ * earlier process has sent and that is still under way must not meet parts of two deliveries.
+ */
+export const resumed =
+  (entry: LiveEntry, now: string): Change =>
+  (status) => {
+    if (!isOpen(status) || !isTrue(status, 'Checkpointed')) return checkpointed(entry, now)(status)
+    const message = `${entry.containers.length} container(s) dumped on node ${status.source?.node}, which serves their memory; the pod is frozen; sent anew from ${now} on, as the agent was restarted`
+    return withCondition(status, { type: 'Checkpointed', status: 'True', reason: 'Fenced', message }, now)
+  }
+
 /** Whether this very version of the status may become a commit. */
 export const isCommittable = (status: MigrationStatus): boolean =>
   isOpen(status) &&
