@@ -78,7 +78,13 @@ async function startNetwork(target: number) {
     const there = net.connect(target, '127.0.0.1')
     for (const socket of [here, there]) {
       sockets.add(socket)
-      socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+      socket
+        .on('error', () => {})
+        .on('close', (isBroken: boolean) => {
+          sockets.delete(socket)
+          // A reset on one side is one on the other: else it would wait for ever.
+          if (isBroken) for (const end of [here, there]) end.destroy()
+        })
     }
     here.pipe(there).pipe(here)
   })
