@@ -56,6 +56,8 @@ export interface PeerServer {
 
 /** Silence after which a sender counts as dead; it sends again by itself. */
 const IDLE_MS = 300_000
+/** A sender that has been told why stops within moments; one that does not is cut. */
+const LINGER_MS = 5_000
 
 /** Starts listening as soon as the identity has a certificate; call it then. */
 export async function startPeerServer(options: ServerOptions): Promise<PeerServer> {
@@ -134,10 +136,12 @@ async function serve(options: ServerOptions, request: IncomingMessage, response:
     const reason = error instanceof PodferryError ? error.reason : 'InternalError'
     const message = error instanceof Error ? error.message : String(error)
     log.warn({ ...target, ...asked?.target, ...asked?.ask, peer, node: nodeName, status, err: error }, 'not received')
-    // What is left of the body is not read: the sender learns why, then the connection ends.
-    if (!response.headersSent) response.setHeader('connection', 'close')
-    response.once('finish', () => request.destroy())
     answer(response, status, { reason, message })
+    // What is left of the body is dropped, not left unread: the kernel would reset the connection, and our words with it.
+    request.unpipe()
+    request.resume()
+    const linger = setTimeout(() => request.destroy(), LINGER_MS)
+    request.once('close', () => clearTimeout(linger))
   }
 }
 
