@@ -9,14 +9,17 @@ export interface Counts {
   passed: number
   failed: number
   skipped: number
+  /** What each failure said: told once more at the end, where a reader who sees only the last lines looks. */
+  failures: readonly string[]
 }
 
-export const NONE: Counts = { passed: 0, failed: 0, skipped: 0 }
+export const NONE: Counts = { passed: 0, failed: 0, skipped: 0, failures: [] }
 
 export const add = (a: Counts, b: Counts): Counts => ({
   passed: a.passed + b.passed,
   failed: a.failed + b.failed,
   skipped: a.skipped + b.skipped,
+  failures: [...a.failures, ...b.failures],
 })
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -40,7 +43,7 @@ export async function runFiles(level: Level, files: readonly string[]): Promise<
 
 /** The runner's own time limit ends a test, but not a process that stays: only its signal does. */
 async function runFile(level: Level, file: string): Promise<Counts> {
-  const counts = { ...NONE }
+  const counts = { ...NONE, failures: [] as string[] }
   const signal = AbortSignal.timeout(TIMEOUT_MS[level])
   const quiet = level === 'unit'
   for await (const { type, data } of run({ files: [resolve(ROOT, file)], signal })) {
@@ -50,12 +53,18 @@ async function runFile(level: Level, file: string): Promise<Counts> {
       // A suite fails with its tests, which are counted; what fails by itself (a hook, a crashed file) counts.
       if (verdict === 'failed' && isSumOfOthers(data)) continue
       counts[verdict]++
-      if (verdict === 'failed' || !quiet) tell(verdict, data)
+      const told = tell(verdict, data)
+      if (verdict === 'failed') counts.failures.push(told)
+      if (verdict === 'failed' || !quiet) console.log(told)
     } else if ((type === 'test:stdout' || type === 'test:stderr') && !quiet) {
       process.stdout.write(data.message)
     }
   }
-  if (signal.aborted) console.log(`    ${file} did not end within ${TIMEOUT_MS[level] / 1000} s and was killed`)
+  if (signal.aborted) {
+    const hung = `    ${file} did not end within ${TIMEOUT_MS[level] / 1000} s and was killed`
+    counts.failures.push(hung)
+    console.log(hung)
+  }
   return counts
 }
 
@@ -67,7 +76,9 @@ interface Result {
   details: { duration_ms: number; type?: string; error?: Error }
 }
 
-function verdictOf(type: 'test:pass' | 'test:fail', { skip, todo, name, file }: Result): keyof Counts {
+type Verdict = 'passed' | 'failed' | 'skipped'
+
+function verdictOf(type: 'test:pass' | 'test:fail', { skip, todo, name, file }: Result): Verdict {
   // `skip` is '' where no reason was given.
   if ((skip !== undefined && skip !== false) || (todo !== undefined && todo !== false)) return 'skipped'
   // The runner reports a file by itself only when it has no tests.
@@ -80,11 +91,12 @@ const isSumOfOthers = ({ details: { error } }: Result): boolean =>
 
 const MARKS = { passed: styleText('green', '✔'), failed: styleText('red', '✖'), skipped: '﹣' }
 
-function tell(verdict: keyof Counts, { name, file, skip, details }: Result): void {
+function tell(verdict: Verdict, { name, file, skip, details }: Result): string {
   const where = file === undefined ? '' : `${relative(ROOT, file)}: `
   const why = typeof skip === 'string' && skip !== '' ? ` # ${skip}` : ''
-  console.log(`${MARKS[verdict]} ${where}${name} (${(details.duration_ms / 1000).toFixed(1)} s)${why}`)
-  if (verdict !== 'failed') return
+  const line = `${MARKS[verdict]} ${where}${name} (${(details.duration_ms / 1000).toFixed(1)} s)${why}`
+  if (verdict !== 'failed') return line
   const { error } = details
-  console.log(inspect(error?.cause ?? error ?? new Error('the file has no tests'), { depth: 6 }).replace(/^/gm, '    '))
+  const said = inspect(error?.cause ?? error ?? new Error('the file has no tests'), { depth: 6 })
+  return `${line}\n${said.replace(/^/gm, '    ')}`
 }

@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import type { Counts } from './run-files.ts'
 
 let folder: string
 before(async () => {
@@ -13,12 +14,12 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true }))
 
-async function counted(file: string): Promise<unknown> {
+async function counted(file: string): Promise<Counts> {
   // Node's runner does not run within a test of its own: this variable tells it that it does.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
   const child = fork(join(import.meta.dirname, 'run.ts'), ['--here', 'unit', file], { env, silent: true })
   const [counts] = await once(child, 'message')
-  return counts
+  return counts as Counts
 }
 
 const IMPORT = "import { after, describe, test } from 'node:test';"
@@ -39,6 +40,9 @@ for (const [sentence, code, [passed, failed, skipped]] of CASES) {
   test(sentence, async () => {
     const file = join(folder, 'sample.mjs')
     await writeFile(file, IMPORT + code)
-    assert.deepEqual(await counted(file), { passed, failed, skipped })
+    const { failures, ...counts } = await counted(file)
+    assert.deepEqual(counts, { passed, failed, skipped })
+    assert.equal(failures.length, failed, 'each failure is told again at the end')
+    for (const told of failures) assert.match(told, /sample\.mjs/)
   })
 }

@@ -69,6 +69,10 @@ async function runLevel(level: Level): Promise<Counts> {
   return counts
 }
 
+/** A log's last lines are what most people see: no failure may push another out of them. */
+const MOST_LINES_AGAIN = 25
+const shortened = (told: string): string => told.split('\n').slice(0, MOST_LINES_AGAIN).join('\n')
+
 async function main(words: string[]): Promise<Counts> {
   const [word = 'all', ...rest] = words
   if (word === '--here') {
@@ -91,6 +95,7 @@ async function main(words: string[]): Promise<Counts> {
   } finally {
     if (!wasUp && existsSync(KUBECONFIG)) lab('down')
   }
+  if (total.failed > 0) console.log(`\nWhat failed, once more:\n${total.failures.map(shortened).join('\n')}`)
   console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
   return total
 }
