@@ -1,7 +1,7 @@
 /** The hook's own text, run by a real shell on a scratch root, against the agent's side of the claim. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
@@ -20,7 +20,7 @@ before(async () => {
   const text = await readFile(new URL('../../../runtime/criu-fence', import.meta.url), 'utf8')
   hook = join(root, 'hook')
   const moved = text.replace(/(?<==|"| )\/(proc|run\/podferry|sys\/fs)\b/g, `${root}/$1`)
-  assert.equal(moved.split(root).length, 5, 'the hook names its four places literally')
+  assert.equal(moved.split(root).length, 7, 'the hook names its places literally')
   await writeFile(hook, moved, { mode: 0o755 })
 })
 after(() => rm(root, { recursive: true }))
@@ -45,9 +45,9 @@ async function pod(version: 1 | 2): Promise<PodCgroup> {
   return cgroup
 }
 
-const run = (action: string): Promise<number> =>
+const run = (action: string, images = '/'): Promise<number> =>
   new Promise((resolve) => {
-    const env = { CRTOOLS_SCRIPT_ACTION: action, CRTOOLS_INIT_PID: PID }
+    const env = { CRTOOLS_SCRIPT_ACTION: action, CRTOOLS_INIT_PID: PID, CRTOOLS_IMAGE_DIR: images }
     execFile('/bin/sh', [hook], { env }, (error) => resolve(error === null ? 0 : Number(error.code)))
   })
 
@@ -83,6 +83,24 @@ test('a pod that is not announced, and every other stage, are left alone', async
   }
   assert.equal(await frozenWord(cgroup), 'THAWED')
   assert.equal(await fence.isClaimed(cgroup, MIGRATION), false)
+})
+
+test('the moments of a live move are noted beside the images, those of anything else nowhere', async () => {
+  const [live, restore, other] = ['run/podferry/live/m/c', 'run/podferry/restore/p/c', 'run/containerd/c'] as const
+  const folderOf = (place: string) => join(root, place)
+  for (const place of [live, restore, other]) {
+    await mkdir(join(folderOf(place), 'image'), { recursive: true })
+    // As CRIU gives it: a descriptor of its own, which is a link.
+    await symlink(join(folderOf(place), 'image'), join(root, 'run', place.replaceAll('/', '-')))
+    const images = join(root, 'run', place.replaceAll('/', '-'))
+    for (const action of ['pre-dump', 'network-lock', 'post-restore', 'post-resume']) {
+      assert.equal(await run(action, images), 0)
+    }
+  }
+  assert.deepEqual(await readdir(folderOf(live)), ['image', 'resumed', 'stopping'])
+  assert.deepEqual(await readdir(folderOf(restore)), ['image', 'resumed', 'stopping'])
+  assert.deepEqual(await readdir(folderOf(other)), ['image'])
+  assert.equal(await run('pre-dump', join(root, 'absent')), 0)
 })
 
 test('a withdrawn announcement freezes nothing', async () => {

@@ -22,8 +22,10 @@ export interface DestinationConfig extends CommonConfig {
   role: 'destination'
   peerAddress: string
   peerPort: number
-  /** Exit code of the daemon, as the keeper sees it. */
-  finishedFile: string
+  /** Exit code of the daemon, as the keeper sees it. Anything but 0: no page can be asked for any more. */
+  exitFile: string
+  /** As the keeper sees it. `0` in it: `Delivered=True` is in the API server, so the source is needed no more. */
+  deliveredFile: string
 }
 
 export type KeeperConfig = SourceConfig | DestinationConfig

@@ -32,7 +32,7 @@ export async function startDestination(
   log: KeeperLog,
   onOver: () => void,
 ): Promise<(request: ControlRequest) => Promise<KeeperState>> {
-  const { folder, finishedFile, bytesPerSecond } = config
+  const { folder, exitFile, deliveredFile, bytesPerSecond } = config
   let holder: Holder | undefined
   let daemonEnded = false
   let failures = 0
@@ -88,17 +88,19 @@ export async function startDestination(
     tunnel.attachLocal(socket)
   }
 
-  /** The end of the daemon's connection says nothing; its exit code does. */
+  /**
+   * The end of the daemon's connection says nothing, and its exit code only when it is bad: it ends with 0 also when its processes
+   * die with pages missing, while the source is about to run on. What counts is the agent's word.
+   */
   async function watchDaemon(): Promise<void> {
     while (record.phase === 'waiting' || record.phase === 'open') {
       await delay(POLL_MS)
-      // Before it has connected, the file is an earlier daemon's.
+      // Before it has connected, the files are an earlier daemon's.
       if (record.phase !== 'open') continue
-      const exitCode = (await readFile(finishedFile, 'utf8').catch(() => '')).trim()
-      if (exitCode === '') continue
-      if (exitCode !== '0') record.enter('failed')
+      const [exitCode, delivered] = await Promise.all([wordIn(exitFile), wordIn(deliveredFile)])
+      if (exitCode !== '' && exitCode !== '0') record.enter('failed')
       // What it has said last is still being read.
-      else if (daemonEnded) record.enter('finished')
+      else if (delivered === '0' && daemonEnded) record.enter('finished')
     }
     tellFinished()
   }
@@ -120,6 +122,8 @@ export async function startDestination(
     }
   }
 }
+
+const wordIn = async (path: string): Promise<string> => (await readFile(path, 'utf8').catch(() => '')).trim()
 
 async function reachTwin({ identity, peerNode, peerAddress, peerPort }: DestinationConfig): Promise<TwinSocket> {
   const { key, cert, ca } = identity

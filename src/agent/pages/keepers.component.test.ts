@@ -71,9 +71,9 @@ function gather(socket: Socket): { bytes(): Buffer; ended(): boolean } {
   return { bytes: () => Buffer.concat(chunks), ended: () => ended }
 }
 
-test('over a link that is cut again and again 64 MiB go both ways, and the end is told when the daemon has ended well', () =>
+test('over a link that is cut again and again 64 MiB go both ways, and the end is told when all is said to be delivered', () =>
   withKeepers(
-    async ({ source, destination, finishedFile, link, startDaemon, openPageServer }) => {
+    async ({ source, destination, exitFile, deliveredFile, link, startDaemon, openPageServer }) => {
       // What the daemon asks before CRIU is there waits for it.
       const daemon = await startDaemon()
       const asked = send(daemon, 64 * MiB)
@@ -88,7 +88,10 @@ test('over a link that is cut again and again 64 MiB go both ways, and the end i
       await delay(QUIET_MS)
       assert.equal(seen.bytes().toString(), 'bye')
       assert.equal(seen.ended(), false, 'the end of the daemon alone is no end')
-      await writeFile(finishedFile, '0\n')
+      await writeFile(exitFile, '0\n')
+      await delay(QUIET_MS)
+      assert.equal(seen.ended(), false, 'nor is its exit code: its processes may have been killed')
+      await writeFile(deliveredFile, '0\n')
       await eventually('CRIU sees the end', async () => seen.ended(), 5000, 10)
       await reaches(source, 'finished')
       await reaches(destination, 'finished')
@@ -105,19 +108,21 @@ test('over a link that is cut again and again 64 MiB go both ways, and the end i
   ))
 
 test('a daemon that fails is never an end of the transfer', () =>
-  withKeepers(async ({ source, destination, finishedFile, startDaemon, openPageServer }) => {
-    // Of an earlier daemon: it says nothing about this one.
-    await writeFile(finishedFile, '0\n')
+  withKeepers(async ({ source, destination, exitFile, deliveredFile, startDaemon, openPageServer }) => {
+    // Of an earlier daemon: they say nothing about this one.
+    await writeFile(exitFile, '0\n')
+    await writeFile(deliveredFile, '0\n')
     const criu = gather(await openPageServer())
     await connected(source)
     await delay(QUIET_MS)
-    await writeFile(finishedFile, '')
+    await writeFile(exitFile, '')
+    await writeFile(deliveredFile, '')
     const daemon = await startDaemon()
     await reaches(destination, 'open')
     daemon.destroy()
     await delay(QUIET_MS)
     assert.equal((await destination.keepers.state(destination.folder))?.phase, 'open')
-    await writeFile(finishedFile, '1\n')
+    await writeFile(exitFile, '1\n')
     await reaches(destination, 'failed')
     await delay(QUIET_MS)
     assert.equal(criu.ended(), false)

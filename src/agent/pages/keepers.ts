@@ -25,7 +25,8 @@ export interface Keepers {
   /**
    * As startSource.
    *
-   * @param o.finishedFile on the node: when it holds `0`, the twin is told that all is there
+   * @param o.exitFile of the daemon, on the node
+   * @param o.deliveredFile on the node: when it holds `0`, the twin is told that all is there
    * @returns where `criu lazy-pages` connects, on the node's loopback
    */
   startDestination(o: {
@@ -33,7 +34,8 @@ export interface Keepers {
     peerNode: string
     peerAddress: string
     peerPort: number
-    finishedFile: string
+    exitFile: string
+    deliveredFile: string
   }): Promise<{ port: number }>
   /** @returns how it is, or how it ended; undefined: there is none, or it was killed before an end */
   state(folder: string): Promise<KeeperState | undefined>
@@ -122,8 +124,8 @@ export function createKeepers({ hostRoot, jobs, identity, log }: KeepersOptions)
   return {
     startSource: ({ folder, address, peerNode }) =>
       start(folder, { role: 'source', folder: seen(folder), address, peerNode }),
-    startDestination: ({ folder, peerNode, peerAddress, peerPort, finishedFile }) => {
-      const place = { folder: seen(folder), finishedFile: seen(finishedFile) }
+    startDestination: ({ folder, peerNode, peerAddress, peerPort, exitFile, deliveredFile }) => {
+      const place = { folder: seen(folder), exitFile: seen(exitFile), deliveredFile: seen(deliveredFile) }
       return start(folder, { role: 'destination', ...place, peerNode, peerAddress, peerPort })
     },
     async state(folder) {

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { replaceFile } from '../../files.ts'
 import type { Keepers } from '../../pages/keepers.ts'
-import { FINISHED_FILE } from './lazy-pages.ts'
+import { EXIT_FILE } from './lazy-pages.ts'
 import { textOf } from './staging.ts'
 
 interface KeeperPlace {
@@ -11,6 +11,8 @@ interface KeeperPlace {
   /** The container's staging folder on the node. */
   folder: string
 }
+
+const DELIVERED_FILE = 'delivered'
 
 const fileOf = ({ hostRoot, folder }: KeeperPlace) => join(hostRoot, folder, 'keeper.port')
 
@@ -26,6 +28,12 @@ export async function startKeeper(
   twin: { peerNode: string; peerAddress: string; peerPort: number },
 ): Promise<void> {
   const { keepers, folder } = place
-  const { port } = await keepers.startDestination({ folder, ...twin, finishedFile: `${folder}/${FINISHED_FILE}` })
+  const files = { exitFile: `${folder}/${EXIT_FILE}`, deliveredFile: `${folder}/${DELIVERED_FILE}` }
+  const { port } = await keepers.startDestination({ folder, ...twin, ...files })
   if (port !== (await keeperPort(place))) await replaceFile(fileOf(place), `${port}\n`, 0o600)
+}
+
+/** The keeper may tell its twin that the source is needed no more. Only when `Delivered=True` is in the API server. */
+export async function sayDelivered({ hostRoot, folder }: Pick<KeeperPlace, 'hostRoot' | 'folder'>): Promise<void> {
+  await replaceFile(join(hostRoot, folder, DELIVERED_FILE), '0\n', 0o600)
 }

@@ -9,8 +9,8 @@ import type { JobState, Jobs } from '../../jobs/jobs.ts'
 import { exists, textOf } from './staging.ts'
 
 const JOB = 'lazy'
-/** In the container's staging folder; what the page keeper looks for. */
-export const FINISHED_FILE = `${JOB}.exit`
+/** In the container's staging folder; the page keeper looks at it too. */
+export const EXIT_FILE = `${JOB}.exit`
 const POLL_MS = 3
 const START_MS = 20_000
 

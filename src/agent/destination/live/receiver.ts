@@ -8,7 +8,7 @@ import { awaitLazy, clearImages, lazyLost, lazyState, startLazy } from './lazy-p
 import { type LiveAgent, namesOf } from './live-agent.ts'
 import { isAlive } from './restorers.ts'
 import { withinRoom } from './room.ts'
-import { takeOff } from './root.ts'
+import { putBack, takeOff, takeOffAgain } from './root.ts'
 import { containerFolder, isRefused, readWaiting } from './staging.ts'
 import { ownRoot, targetOf } from './targets.ts'
 
@@ -69,6 +69,9 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
     return stored
   }
 
+  const layerRoot = async (podUID: string, root: string) =>
+    root.startsWith('layer:') ? await ownRoot({ hostRoot, podUID }, root.slice('layer:'.length)) : undefined
+
   return {
     async begin({ migration, peerNode, peerAddress, containers }) {
       const podUID = await wantedPod(migration)
@@ -86,11 +89,17 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       log.info({ migration: migration.metadata.uid, pod: podUID, peer: peerNode, ms }, 'root file systems taken off')
     },
 
-    async files({ migration, root, body, signal }) {
+    async files({ migration, root, level, body, signal }) {
       const podUID = await wantedPod(migration)
       const { kubeletRoot } = deps
       const folder = await targetOf({ hostRoot, kubeletRoot, podUID, containers: namesOf(migration) }, root)
-      return await inRoom(folder, body, (within) => files.unpackFiles({ folder, body: within, signal }))
+      const taken = await layerRoot(podUID, root)
+      // What was sent before may have put it back.
+      if (taken !== undefined) await takeOffAgain(taken, deps)
+      const stored = await inRoom(folder, body, (within) => files.unpackFiles({ folder, body: within, signal }))
+      // Beside what else is on its way: after the commit every millisecond is downtime.
+      if (taken !== undefined && level === 1) await putBack(taken, deps)
+      return stored
     },
 
     images: async ({ migration, container, body, signal }) =>

@@ -62,6 +62,11 @@ export async function takeOff(place: Place, waiting: Waiting, { node, mounts }: 
   return root
 }
 
+/** Unmounts what `putBack` has mounted; nothing when it is off. */
+export async function takeOffAgain(root: TakenRoot, { node, mounts }: Mounting): Promise<void> {
+  if (isMounted(await mounts(), root.target)) await run(node, ['umount', root.target])
+}
+
 /** Mounts it again; nothing when it is mounted. */
 export async function putBack(root: TakenRoot, { node, mounts }: Mounting): Promise<void> {
   if (isMounted(await mounts(), root.target)) return

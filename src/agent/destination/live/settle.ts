@@ -1,5 +1,6 @@
 /** All memory is there: the pod becomes an ordinary one. */
 import type { Migration } from '../../../api/migration.ts'
+import { sayDelivered } from './keeper.ts'
 import { factsOf, finish, type LiveAgent, rfc3339 } from './live-agent.ts'
 import { markArrived } from './marks.ts'
 import { removeTraces } from './removal.ts'
@@ -14,7 +15,12 @@ export async function settle(live: LiveAgent, migration: Migration, podUID: stri
   const { deps, hostRoot } = live
   await markArrived(hostRoot, podUID)
   const facts = factsOf(live, migration)
-  facts.settlingSince ??= performance.now()
+  if (facts.settlingSince === undefined) {
+    for (const name of await stagedContainers(hostRoot, podUID)) {
+      await sayDelivered({ hostRoot, folder: containerFolder(podUID, name) })
+    }
+    facts.settlingSince = performance.now()
+  }
   if (performance.now() - facts.settlingSince < FAREWELL_MS && (await isSayingFarewell(live, podUID))) return SETTLE_MS
   await removeTraces(hostRoot, deps, podUID)
   await finish(live, migration, report.cleaned(rfc3339(live)), 'the destination pod is an ordinary pod now')

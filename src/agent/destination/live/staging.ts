@@ -27,7 +27,7 @@ export interface Outcome {
   restored: boolean
   /** runc's exit code; 0 when it was restored. */
   code: number
-  /** Nanoseconds since 1970. */
+  /** When the program ran again, else when runc had ended. Nanoseconds since 1970. */
   at: bigint
 }
 
@@ -76,11 +76,15 @@ export async function usedAt(hostRoot: string, podUID: string, container: string
 
 /** @returns undefined while the wrapper has not said how its restore ended */
 export async function readOutcome(hostRoot: string, podUID: string, container: string): Promise<Outcome | undefined> {
-  const path = join(hostRoot, containerFolder(podUID, container), 'outcome')
+  const folder = join(hostRoot, containerFolder(podUID, container))
+  const path = join(folder, 'outcome')
   const found = await stat(path, { bigint: true }).catch(ignoreMissing)
   if (!found) return undefined
   const [, word, code] = /^(restored|failed)(?: (\d+))?\n$/.exec(await textOf(path)) ?? []
-  return { restored: word === 'restored', code: word === 'restored' ? 0 : Number(code ?? -1), at: found.mtimeNs }
+  if (word !== 'restored') return { restored: false, code: Number(code ?? -1), at: found.mtimeNs }
+  // Noted by CRIU's hook; runc takes its time to end.
+  const resumed = await stat(join(folder, 'resumed'), { bigint: true }).catch(ignoreMissing)
+  return { restored: true, code: 0, at: resumed?.mtimeNs ?? found.mtimeNs }
 }
 
 /**

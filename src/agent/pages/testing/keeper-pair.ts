@@ -41,7 +41,8 @@ export interface KeeperPair {
   twinPort: number
   link: Link
   /** Exit code of the daemon. */
-  finishedFile: string
+  exitFile: string
+  deliveredFile: string
   /**
    * @param onread reads at once, without making garbage
    * @returns the daemon's side of its connection
@@ -76,13 +77,15 @@ export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, opti
     })
     const startMs = Math.round(performance.now() - began)
     link = await startLink(twinPort, options.cutAfter)
-    const finishedFile = join(destination.folder, 'lazy.exit')
+    const exitFile = join(destination.folder, 'lazy.exit')
+    const deliveredFile = join(destination.folder, 'delivered')
     const { port: daemonPort } = await destination.keepers.startDestination({
       folder: destination.folder,
       peerNode: options.expectedSource ?? identities.source.node,
       peerAddress: LOOPBACK,
       peerPort: options.direct ? twinPort : link.port,
-      finishedFile,
+      exitFile,
+      deliveredFile,
     })
     await run({
       source,
@@ -90,7 +93,8 @@ export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, opti
       startMs,
       twinPort,
       link,
-      finishedFile,
+      exitFile,
+      deliveredFile,
       async startDaemon(onread) {
         const socket = connect({ host: LOOPBACK, port: daemonPort, allowHalfOpen: true, ...(onread && { onread }) })
         local.push(socket)

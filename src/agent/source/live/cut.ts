@@ -30,12 +30,12 @@ export async function cut(ctx: AgentContext, deps: LiveSourceDependencies, entry
   await fence.claim(cgroup, uid)
   const memoryBytes = await fence.memoryBytes(cgroup)
 
-  const stopped = ctx.now()
+  const began = ctx.now().getTime()
   // Each dump takes its own time: without this the containers' states would be of different moments.
   if (containers.length > 1) await allSettled(containers.map(({ id }) => pauseContainer(node, id)))
   const together = { failed: false }
   await allSettled(containers.map((container) => dump(ctx, deps, uid, container, together)))
-  const served = ctx.now()
+  const served = ctx.now().getTime()
   // Not earlier: CRIU hangs when it must dump what is frozen. The first connection to CRIU is the only one, so it is made at once.
   await allSettled([
     fence.freeze(cgroup),
@@ -44,16 +44,29 @@ export async function cut(ctx: AgentContext, deps: LiveSourceDependencies, entry
   const pages = await watchPages(deps, dumping)
   if (pages !== 'served') throw notServed(entry.pod.name)
 
+  const stopped = await stoppedAt(places, uid, containers, { began, served })
   const fenced: LiveEntry = {
     ...dumping,
     step: 'fenced',
-    frozenAt: stopped.toISOString(),
-    dumpMs: served.getTime() - stopped.getTime(),
-    fenceMs: ctx.now().getTime() - served.getTime(),
+    frozenAt: new Date(stopped).toISOString(),
+    dumpMs: served - stopped,
+    fenceMs: ctx.now().getTime() - served,
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
   }
   await journal.write(fenced)
   return fenced
+}
+
+/** One container alone runs on until CRIU stops it; runc's and CRIU's own beginning costs it nothing. */
+async function stoppedAt(
+  places: LiveSourceDependencies['places'],
+  uid: string,
+  containers: readonly { name: string }[],
+  { began, served }: { began: number; served: number },
+): Promise<number> {
+  const [only, ...others] = containers
+  const noted = only && others.length === 0 ? await places.stoppedAt(containerFolder(uid, only.name)) : undefined
+  return noted === undefined ? began : Math.min(Math.max(Math.floor(noted), began), served)
 }
 
 /** Resolves when CRIU serves the pages of one container, or when another container's dump has failed. */

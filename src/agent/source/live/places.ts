@@ -27,6 +27,8 @@ export interface Places {
   /** Names of the containers that have a folder. */
   containers(uid: string): Promise<string[]>
   remove(uid: string): Promise<void>
+  /** The moment before CRIU began to stop the processes, as its hook has noted it. Milliseconds since 1970. */
+  stoppedAt(folder: string): Promise<number | undefined>
   /** Whether CRIU has said that pages can be had. */
   isServing(folder: string): Promise<boolean>
   /** What CRIU and runc have said about a dump that failed. */
@@ -57,6 +59,7 @@ export function createPlaces(hostRoot: string): Places {
     async remove(uid) {
       await rm(here(migrationFolder(uid)), { recursive: true, force: true })
     },
+    stoppedAt: async (folder) => (await stat(here(join(folder, 'stopping'))).catch(() => undefined))?.mtimeMs,
     async isServing(folder) {
       return ((await stat(here(statusFile(folder))).catch(() => undefined))?.size ?? 0) > 0
     },

@@ -136,7 +136,16 @@ export class World {
   async endDaemon(exitCode: number): Promise<void> {
     if (this.jobs.get('lazy')?.is !== 'running') return
     this.jobs.set('lazy', { is: 'ended', exitCode })
-    if (this.keeper) this.keeper = { ...this.keeper, phase: exitCode === 0 ? 'finished' : 'failed' }
+    if (this.keeper && exitCode !== 0) this.keeper = { ...this.keeper, phase: 'failed' }
+  }
+
+  /** A keeper tells its twin on the agent's word alone, and CRIU kills the source then. */
+  #keeperState(): KeeperState | undefined {
+    if (this.keeper && this.exists(`restore/${POD_UID}/${CONTAINER}/delivered`)) {
+      assert.ok(isTrue(this.status, 'Delivered'), 'the source was released before all was known to be delivered')
+      this.keeper = { ...this.keeper, phase: 'finished' }
+    }
+    return this.keeper
   }
 
   exists(path: string): boolean {
@@ -258,7 +267,7 @@ export class World {
             this.keeper ??= { phase: 'waiting', connected: true, sentBytes: 0, receivedBytes: 0, silentMs: 0, port: 7 }
             return { port: this.keeper.port }
           }),
-        state: async () => this.keeper,
+        state: async () => this.#keeperState(),
         end: () =>
           effect(() => {
             this.keeper = undefined

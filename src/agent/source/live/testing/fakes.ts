@@ -93,6 +93,7 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
         effect(() => {
           for (const box of node.boxes.values()) box.folder = false
         }),
+      stoppedAt: () => Promise.resolve(undefined),
       isServing: (folder) => effect(() => node.box(folder).dump?.served === true),
       said: () => effect(() => ({ criuLog: [], runc: '' })),
       freePorts: (count) => effect(() => Array.from({ length: count }, (_, index) => index + 1)),
