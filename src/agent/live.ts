@@ -10,9 +10,10 @@ import { installLive } from './install/live.ts'
 import { nodeCommands } from './install/node-commands.ts'
 import { createJobs } from './jobs/jobs.ts'
 import { LIVE_JOURNAL_FOLDER, openJournal } from './journal.ts'
-import { packFiles, packFolder } from './live/files/pack.ts'
-import { sourceRoots } from './live/files/roots.ts'
-import { unpackFiles, unpackFolder } from './live/files/unpack.ts'
+import { packImages, unpackImages } from './live/files/images.ts'
+import { packFiles } from './live/files/pack.ts'
+import { isNeeded, sourceRoots } from './live/files/roots.ts'
+import { unpackFiles } from './live/files/unpack.ts'
 import { createKeepers } from './pages/keepers.ts'
 import type { IdentityHolder } from './peer/identity.ts'
 import { openLivePeer } from './peer/live-client.ts'
@@ -46,7 +47,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
   const source = createLiveSource(ctx, {
     ...{ journal, fence, jobs, keepers, kubeletRoot, recorder, wake },
     places: createPlaces(hostRoot),
-    files: { sourceRoots, packFiles, packFolder },
+    files: { sourceRoots, isNeeded, packFiles, packImages },
     openPeer: (peer) => openLivePeer({ ...peer, identity, selfAddress: nodeAddress }),
     node: nodeCommands,
     address: nodeAddress,
@@ -54,7 +55,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
   })
   const destination = createLiveDestination(ctx, {
     ...{ cri, fence, jobs, keepers, uploads, kubeletRoot },
-    files: { unpackFiles, unpackFolder },
+    files: { unpackFiles, unpackImages },
     node: nodeCommands,
     mounts: nodeMounts(hostRoot),
   })

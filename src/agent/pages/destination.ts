@@ -20,6 +20,8 @@ import { Tunnel } from './tunnel.ts'
 const BACKOFF = { baseMs: 50, maxMs: 2_000 }
 const CONNECT_MS = 5_000
 const POLL_MS = 100
+/** The program stands still until its first pages are there, and to make a process takes longer than a page. */
+const HOLDER_MS = 200
 /** TLS gives no more at once. */
 const READ_BYTES = 16 << 10
 
@@ -76,7 +78,6 @@ export async function startDestination(
     }
     // One daemon, once.
     server.close()
-    holder = startHolder(folder, socket)
     record.enter('open')
     socket.once('end', () => {
       daemonEnded = true
@@ -86,6 +87,9 @@ export async function startDestination(
       tunnel.discard()
     })
     tunnel.attachLocal(socket)
+    setTimeout(() => {
+      if (!socket.destroyed && record.phase === 'open') holder = startHolder(folder, socket)
+    }, HOLDER_MS)
   }
 
   /**

@@ -14,7 +14,7 @@ export interface LiveDestinationDependencies {
   keepers: Keepers
   files: {
     unpackFiles(o: { folder: string; body: Readable; signal: AbortSignal }): Promise<{ bytes: number }>
-    unpackFolder(o: { folder: string; body: Readable; signal: AbortSignal }): Promise<{ bytes: number }>
+    unpackImages(o: { folder: string; body: Readable; signal: AbortSignal }): Promise<{ bytes: number }>
   }
   node: NodeCommands
   /** The node's table of mounts; see nodeMounts. */

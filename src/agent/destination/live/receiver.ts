@@ -1,5 +1,6 @@
 /** What the source agent sends before the commit: files, CRIU's images, and where its page keepers listen. */
 import type { Readable } from 'node:stream'
+import { allSettled } from '../../../all-settled.ts'
 import type { Migration } from '../../../api/migration.ts'
 import { PodferryError } from '../../../errors.ts'
 import type { LiveReceiver } from '../../peer/live-server.ts'
@@ -41,8 +42,7 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       const message = `the checkpoint of container ${name} has arrived already; a migration has one`
       throw new PodferryError({ reason: 'AlreadyBegun', message })
     }
-    await takeOff({ hostRoot, podUID, container: name }, waiting, deps)
-    await startKeeper(place, twin)
+    await allSettled([takeOff({ hostRoot, podUID, container: name }, waiting, deps), startKeeper(place, twin)])
   }
 
   const receiveImages = async (podUID: string, container: string, body: Readable, signal: AbortSignal) => {
@@ -62,7 +62,7 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       throw new PodferryError({ reason: 'NotBegun', message: `no page keeper was started for container ${container}` })
     }
     const folder = await clearImages(place)
-    const stored = await inRoom(folder, body, (within) => files.unpackFolder({ folder, body: within, signal }))
+    const stored = await inRoom(folder, body, (within) => files.unpackImages({ folder, body: within, signal }))
     signal.throwIfAborted()
     await startLazy(place, port, await fence.find(podUID))
     await awaitLazy(place, signal)

@@ -28,7 +28,7 @@ export async function settle(live: LiveAgent, migration: Migration, podUID: stri
 }
 
 /** The source is told by the keeper that its process is needed no more; until then the keeper must live. */
-export async function isSayingFarewell(live: LiveAgent, podUID: string): Promise<boolean> {
+async function isSayingFarewell(live: LiveAgent, podUID: string): Promise<boolean> {
   const { deps, hostRoot } = live
   const folders = (await stagedContainers(hostRoot, podUID)).map((name) => containerFolder(podUID, name))
   const states = await Promise.all(folders.map((folder) => deps.keepers.state(folder)))

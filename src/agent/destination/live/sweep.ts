@@ -7,7 +7,6 @@ import { markArrived, markedContainers, markedPods, unmark, unmarkContainer } fr
 import { judgePages, lookAtPages } from './pages.ts'
 import { lookAtRestore } from './release.ts'
 import { giveUp, killEverything, removeTraces, strays } from './removal.ts'
-import { isSayingFarewell } from './settle.ts'
 import { isRefused, stagedContainers, stagedPods } from './staging.ts'
 
 /**
@@ -37,7 +36,8 @@ async function goesOn(live: LiveAgent, podUID: string): Promise<boolean> {
   )
   if (pages.kind === 'lost') return false
   await markArrived(hostRoot, podUID)
-  if (pages.kind === 'arrived' && !(await isSayingFarewell(live, podUID))) await removeTraces(hostRoot, deps, podUID)
+  // Without a Migration there is no `Delivered` to tell the twin of: the source's agent decides by itself.
+  if (pages.kind === 'arrived') await removeTraces(hostRoot, deps, podUID)
   return true
 }
 

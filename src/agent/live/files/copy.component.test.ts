@@ -21,10 +21,10 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { packFiles, packFolder } from './pack.ts'
+import { packFiles } from './pack.ts'
 import { breakOff, copy } from './testing/copy.ts'
 import { CANNOT, DISK, MEMORY, startFiles, threeFolders } from './testing/files.ts'
-import { unpackFiles, unpackFolder } from './unpack.ts'
+import { unpackFiles } from './unpack.ts'
 
 const MiB = 1024 * 1024
 /** Older than level 0's beginning, slack included: without it level 1 would take everything and prove nothing. */
@@ -360,16 +360,6 @@ describe('files of a pod', { skip: CANNOT }, () => {
     await copy(1, folders)
     await same(folders)
   })
-
-  it('of CRIU arrive as they are', async () => {
-    await using folders = await threeFolders(MEMORY)
-    await writeFile(join(folders.from, 'pages-1.img'), randomBytes(3 * MiB))
-    await writeFile(join(folders.from, 'core-1.img'), 'x', { mode: 0o600 })
-    const { body, done } = packFolder(folders.from)
-    await unpackFolder({ folder: folders.to, body, signal: new AbortController().signal })
-    await done
-    await same(folders)
-  })
 })
 
 describe('a copy', { skip: CANNOT }, () => {
@@ -378,13 +368,9 @@ describe('a copy', { skip: CANNOT }, () => {
   it('whose folder is not there breaks off, and never ends as if it were whole', async () => {
     await using folders = await threeFolders(DISK)
     const nowhere = { root: 'shm', folder: join(folders.from, 'nowhere'), medium: 'memory' as const }
-    for (const { body, done } of [
-      packFiles({ root: nowhere, snapshots: folders.notes, level: 1 }),
-      packFolder(nowhere.folder),
-    ]) {
-      await assert.rejects(unpackFiles({ folder: folders.to, body, signal }), { reason: 'CopyFailed' })
-      await assert.rejects(done, { reason: 'CopyFailed', message: /nowhere/ })
-    }
+    const { body, done } = packFiles({ root: nowhere, snapshots: folders.notes, level: 1 })
+    await assert.rejects(unpackFiles({ folder: folders.to, body, signal }), { reason: 'CopyFailed' })
+    await assert.rejects(done, { reason: 'CopyFailed', message: /nowhere/ })
   })
 
   it('fails when its body breaks off, even between two files, or had done so before', async () => {

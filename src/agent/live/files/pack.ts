@@ -16,7 +16,7 @@ import type { SourceRoot } from './roots.ts'
 import { forgetMoved, forgetUnread, readSnapshot, type Snapshot, writeSnapshot } from './snapshot.ts'
 import { runTar, unreadNames, WHOLE_FILES } from './tar.ts'
 
-interface Packed {
+export interface Packed {
   /** A tar archive. It ends only when all was packed well, and breaks off otherwise. */
   body: Readable
   /** Settles when all was packed; rejects with what tar said. */
@@ -40,12 +40,6 @@ export function packFiles({ root, snapshots, level }: { root: SourceRoot; snapsh
   if (root.medium === 'memory') return packed(async (body) => void body.write(EMPTY_ARCHIVE))
   return packed((body) => everything(root.folder, memory(0), body))
 }
-
-/** A folder as it is. */
-export const packFolder = (folder: string): Packed =>
-  packed(async (body) => {
-    await archive(['--create', '--file=-', `--directory=${folder}`, '--sparse', '--format=posix', '.'], body)
-  })
 
 /** Two blocks of zeros end every archive; these are all. */
 const EMPTY_ARCHIVE = Buffer.alloc(1024)

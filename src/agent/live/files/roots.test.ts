@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { after, before, describe, it, test } from 'node:test'
 import fc from 'fast-check'
-import { isFileRoot, sourceRoots, upperFolder } from './roots.ts'
+import { isFileRoot, isNeeded, sourceRoots, upperFolder } from './roots.ts'
 
 const mountinfo = (options: string, type = 'overlay') => `\
 636 521 0:61 / / rw,relatime master:188 shared:3 - ${type} overlay rw,${options}
@@ -64,4 +64,23 @@ describe('isFileRoot', () => {
   }
   it('takes nothing that is more than a name', () =>
     fc.assert(fc.property(fc.string(), (text) => !isFileRoot(`layer:${text}`) || /^[-a-z0-9]{1,63}$/.test(text))))
+})
+
+test('shared memory that nobody has touched stays behind, everything else travels', {
+  skip: process.getuid?.() !== 0 && 'needs root',
+}, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'podferry-shm-'))
+  try {
+    await chmod(folder, 0o1777)
+    const shm = { root: 'shm', folder, medium: 'memory' } as const
+    assert.equal(await isNeeded(shm), false)
+    assert.equal(await isNeeded({ ...shm, root: 'volume:cache' }), true)
+    await chmod(folder, 0o1770)
+    assert.equal(await isNeeded(shm), true)
+    await chmod(folder, 0o1777)
+    await writeFile(join(folder, 'segment'), '')
+    assert.equal(await isNeeded(shm), true)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 })

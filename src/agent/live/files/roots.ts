@@ -48,6 +48,21 @@ export async function sourceRoots(
   return [...layers, ...emptyDirs, ...(await sharedMemory(hostRoot, pod.containers[0]?.pid))]
 }
 
+/** Owner and mode of a sandbox's /dev/shm. */
+const FRESH = { uid: 0, gid: 0, mode: 0o41777 }
+
+/**
+ * Most pods never touch their shared memory, and a fresh sandbox's is as fresh at the destination.
+ *
+ * @returns whether a root must travel once nothing changes it any more
+ */
+export async function isNeeded({ root, folder }: SourceRoot): Promise<boolean> {
+  if (root !== 'shm') return true
+  const { uid, gid, mode } = await stat(folder)
+  const fresh = uid === FRESH.uid && gid === FRESH.gid && mode === FRESH.mode
+  return !fresh || (await readdir(folder)).length > 0
+}
+
 async function rootAt(root: FileRoot, folder: string): Promise<SourceRoot> {
   if (!isFileRoot(root)) throw new Error(`${JSON.stringify(root)} is no name of a container or volume`)
   return { root, folder, medium: (await isTmpfs(folder)) ? 'memory' : 'disk' }

@@ -19,13 +19,7 @@ interface Unpack {
  * @returns bytes of the archive
  * @throws PodferryError `CopyFailed` with what tar said; the body's own error when it breaks off. No tar runs any more then
  */
-export const unpackFiles = (options: Unpack): Promise<{ bytes: number }> =>
-  unpack(options, ['--listed-incremental=/dev/null', '--delay-directory-restore', ...WHOLE_FILES])
-
-/** The counterpart of `packFolder`. */
-export const unpackFolder = (options: Unpack): Promise<{ bytes: number }> => unpack(options, ['--numeric-owner'])
-
-async function unpack({ folder, body, signal }: Unpack, how: readonly string[]): Promise<{ bytes: number }> {
+export async function unpackFiles({ folder, body, signal }: Unpack): Promise<{ bytes: number }> {
   const broken = new AbortController()
   // A body that breaks off must never count as a short archive: tar dies before it sees an end.
   const breakOff = () => body.readableEnded || broken.abort(body.errored ?? new Error('the archive broke off'))
@@ -36,8 +30,12 @@ async function unpack({ folder, body, signal }: Unpack, how: readonly string[]):
     bytes += chunk.length
   })
   const { done, output } = runTar(
-    // The archive's end is its two empty blocks: what follows is read too, so that the sender can finish.
-    ['--extract', '--file=-', `--directory=${folder}`, '--ignore-zeros', '--same-permissions', '--same-owner', ...how],
+    [
+      ...['--extract', '--file=-', `--directory=${folder}`, '--same-permissions', '--same-owner'],
+      ...['--listed-incremental=/dev/null', '--delay-directory-restore', ...WHOLE_FILES],
+      // The archive's end is its two empty blocks: what follows is read too, so that the sender can finish.
+      '--ignore-zeros',
+    ],
     { input: body, signal: AbortSignal.any([signal, broken.signal]) },
   )
   output.resume()

@@ -1,7 +1,7 @@
 /** The way back: dumps end so that CRIU lets the pod's processes go, and then these run on. */
+import { allSettled } from '../../../all-settled.ts'
 import type { AgentContext } from '../../context.ts'
 import type { PodCgroup } from '../../fence/pod-cgroup.ts'
-import { allSettled } from './all-settled.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
 import { containerFolder } from './places.ts'

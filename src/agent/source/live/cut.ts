@@ -1,8 +1,8 @@
 /** The moment at which the pod stops: dump, freeze, and the hold on CRIU's connection. */
+import { allSettled } from '../../../all-settled.ts'
 import { PodferryError } from '../../../errors.ts'
 import type { AgentContext } from '../../context.ts'
 import type { JobState } from '../../jobs/jobs.ts'
-import { allSettled } from './all-settled.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
 import { containerFolder, statusFile } from './places.ts'

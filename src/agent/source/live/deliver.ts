@@ -1,5 +1,7 @@
 /** From the fence to the commit: everything that the destination needs for its first instruction. */
+
 import { join } from 'node:path'
+import { allSettled } from '../../../all-settled.ts'
 import type { Migration } from '../../../api/migration.ts'
 import { PodferryError } from '../../../errors.ts'
 import { backoffMs } from '../../../kube/backoff.ts'
@@ -7,7 +9,6 @@ import { isNotFound } from '../../../kube/error.ts'
 import type { AgentContext } from '../../context.ts'
 import { referenceOf, writeStatus } from '../../status.ts'
 import { tellPod } from '../pods.ts'
-import { allSettled } from './all-settled.ts'
 import { commit } from './commit.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
@@ -35,9 +36,10 @@ export async function deliver(
   const began = ctx.now().getTime()
   const stage = async (): Promise<number> => {
     const roots = prepared?.roots ?? (await rootsOf(ctx, deps, entry))
+    const filled = await allSettled(roots.map((root) => deps.files.isNeeded(root)))
     const parts = [
       ...entry.containers.map(({ name }) => images(ctx, deps, entry.uid, name)),
-      ...roots.map((root) => fileRoot(ctx, deps, entry.uid, root, 1)),
+      ...roots.filter((_, index) => filled[index]).map((root) => fileRoot(ctx, deps, entry.uid, root, 1)),
     ]
     const sending = { migration, entry, peer: prepared?.peer, patienceMs: PATIENCE_MS, signal }
     return (await sendAll(ctx, deps, sending, parts)).bytes
@@ -66,7 +68,7 @@ export async function deliver(
 const images = ({ hostRoot }: AgentContext, { files }: LiveSourceDependencies, uid: string, container: string): Part =>
   packed(
     `images of ${container}`,
-    () => files.packFolder(join(hostRoot, imageFolder(containerFolder(uid, container)))),
+    () => files.packImages(join(hostRoot, imageFolder(containerFolder(uid, container)))),
     (peer, body) => peer.sendImages({ container, body }),
   )
 

@@ -38,8 +38,10 @@ export interface LiveSourceDependencies {
       kubeletRoot: string,
       pod: { uid: string; containers: { name: string; pid: number }[] },
     ): Promise<SourceRoot[]>
+    /** Whether the destination would miss it: asked once the pod stands still. */
+    isNeeded(root: SourceRoot): Promise<boolean>
     packFiles(options: { root: SourceRoot; snapshots: string; level: 0 | 1 }): Packed
-    packFolder(folder: string): Packed
+    packImages(folder: string): Packed
   }
   openPeer(options: PeerOptions): LivePeer
   node: NodeCommands

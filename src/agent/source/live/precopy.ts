@@ -1,10 +1,11 @@
 /** What is done while the pod still runs, so that little is left to do while it stands still. */
+
 import { join } from 'node:path'
+import { allSettled } from '../../../all-settled.ts'
 import type { Migration } from '../../../api/migration.ts'
 import type { AgentContext } from '../../context.ts'
 import type { SourceRoot } from '../../live/files/roots.ts'
 import type { LivePeer } from '../../peer/live-client.ts'
-import { allSettled } from './all-settled.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
 import { containerFolder, snapshotsFolder } from './places.ts'

@@ -1,5 +1,7 @@
 /** Parts of a pod on their way to the destination agent: again and again, until each is there or patience ends. */
+
 import type { Readable } from 'node:stream'
+import { allSettled } from '../../../all-settled.ts'
 import type { Migration } from '../../../api/migration.ts'
 import { PodferryError } from '../../../errors.ts'
 import { backoffMs } from '../../../kube/backoff.ts'
@@ -7,7 +9,6 @@ import type { AgentContext } from '../../context.ts'
 import type { LivePeer } from '../../peer/live-client.ts'
 import { referenceOf } from '../../status.ts'
 import { destination } from '../deliver.ts'
-import { allSettled } from './all-settled.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
 

@@ -275,7 +275,7 @@ export class World {
       },
       files: {
         unpackFiles: ({ folder, body }) => effect(() => this.#unpack(folder, body)),
-        unpackFolder: ({ folder, body }) => effect(() => this.#unpack(folder, body)),
+        unpackImages: ({ folder, body }) => effect(() => this.#unpack(folder, body)),
       },
       mounts: async () =>
         [...node.mounts]

@@ -75,7 +75,12 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
     sleep: world.sleep,
     recorder: { event: () => undefined, flush: async () => undefined },
     openPeer: () => peer,
-    files: { sourceRoots: () => effect(() => [...ROOTS]), packFiles: pack, packFolder: pack },
+    files: {
+      sourceRoots: () => effect(() => [...ROOTS]),
+      isNeeded: () => Promise.resolve(true),
+      packFiles: pack,
+      packImages: pack,
+    },
     journal: {
       setAside: [],
       read: (key) => journal.get(key),

@@ -56,10 +56,11 @@ export async function labDependencies(
     journal: await openJournal({ folder: join(folder, 'journal'), schema: liveEntrySchema, log }),
     files: {
       sourceRoots: () => Promise.resolve([]),
+      isNeeded: () => Promise.resolve(true),
       packFiles: () => {
         throw new Error('nothing is packed here')
       },
-      packFolder: () => {
+      packImages: () => {
         throw new Error('nothing is packed here')
       },
     },
