@@ -19,10 +19,11 @@ function levelOf(file: string): Level {
   return file.endsWith('.e2e.test.ts') ? 'e2e' : 'unit'
 }
 
-/** @returns the machine of the lab in whose network a file's tests run; undefined: in the caller's own */
+/** @returns the machine of the lab in whose network a file's tests run; undefined: in the caller's own, beside the others */
 export function networkOf(file: string): MachineName | undefined {
-  // Unit tests need no network; the lab's own tests boot another lab, which can't be done from within the first one's.
-  if (levelOf(file) === 'unit' || file.startsWith('lab/')) return undefined
+  // Unit tests and searches need no network; the lab's own tests boot another lab, which can't be done from within the first one's.
+  if (levelOf(file) === 'unit' || file.startsWith('lab/') || file.endsWith('.property.component.test.ts'))
+    return undefined
   // A destination agent speaks to the registry on its node's loopback.
   return file.startsWith('src/agent/destination/') ? 'node-2' : CONTROL_PLANE
 }

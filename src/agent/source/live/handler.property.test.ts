@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import type { Order, Report } from './testing/history-worker.ts'
 import { type SabotageName, sabotages } from './testing/sabotage.ts'
 
-const HISTORIES = Number(process.env.PODFERRY_HISTORIES ?? 20_000)
+const HISTORIES = Number(process.env.PODFERRY_HISTORIES ?? 10_000)
 /** Seeds are free, but told: a failure names the one that shows it again. */
 const seed = Number(process.env.PODFERRY_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
