@@ -88,7 +88,9 @@ export async function startDestination(
     })
     tunnel.attachLocal(socket)
     setTimeout(() => {
-      if (!socket.destroyed && record.phase === 'open') holder = startHolder(folder, socket)
+      if (socket.destroyed || record.phase !== 'open') return
+      holder = startHolder(folder, socket)
+      tunnel.readOn()
     }, HOLDER_MS)
   }
 

@@ -107,6 +107,19 @@ test('over a link that is cut again and again 64 MiB go both ways, and the end i
     { cutAfter: 5 * MiB },
   ))
 
+test('what is asked and answered now and then arrives, also after the destination has made its holder', () =>
+  withKeepers(async ({ startDaemon, openPageServer }) => {
+    const daemon = await startDaemon()
+    const criu = await openPageServer()
+    for (let turn = 0; turn < 5; turn++) {
+      const asked = receive(criu, 32)
+      assert.equal(await send(daemon, 32), await asked)
+      const answered = receive(daemon, 4096)
+      assert.equal(await send(criu, 4096), await answered)
+      await delay(100)
+    }
+  }))
+
 test('a daemon that fails is never an end of the transfer', () =>
   withKeepers(async ({ source, destination, exitFile, deliveredFile, startDaemon, openPageServer }) => {
     // Of an earlier daemon: they say nothing about this one.

@@ -129,6 +129,11 @@ export class Tunnel {
     socket.resume()
   }
 
+  /** Node stops reading from a socket that it gives to a child process. */
+  readOn(): void {
+    if (!this.#paused) this.#local?.resume()
+  }
+
   /** What is still to come for the local connection is thrown away, what it says too. */
   discard(): void {
     this.#discarding = true
