@@ -40,16 +40,15 @@ function mountsOf(controllers: string): string[] {
  * @returns the files, as this process sees them, into which a process writes itself
  */
 export async function openJobCgroups(hostRoot: string, cgroups: readonly JobCgroup[]): Promise<string[]> {
-  const files: string[] = []
-  for (const cgroup of cgroups) {
+  const files = cgroups.map(async (cgroup) => {
     const folder = await folderOf(hostRoot, cgroup)
-    if (folder === undefined) continue
+    if (folder === undefined) return []
     await mkdir(folder, { recursive: true })
     // A new cpuset of version 1 is empty and takes no process.
     for (const file of ['cpuset.cpus', 'cpuset.mems']) await inheritIfEmpty(folder, file)
-    files.push(join(folder, 'cgroup.procs'))
-  }
-  return files
+    return [join(folder, 'cgroup.procs')]
+  })
+  return (await Promise.all(files)).flat()
 }
 
 async function folderOf(hostRoot: string, { mounts, path }: JobCgroup): Promise<string | undefined> {

@@ -62,9 +62,12 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       throw new PodferryError({ reason: 'NotBegun', message: `no page keeper was started for container ${container}` })
     }
     const folder = await clearImages(place)
-    const stored = await inRoom(folder, body, (within) => files.unpackImages({ folder, body: within, signal }))
+    const [stored, cgroup] = await allSettled([
+      inRoom(folder, body, (within) => files.unpackImages({ folder, body: within, signal })),
+      fence.find(podUID),
+    ])
     signal.throwIfAborted()
-    await startLazy(place, port, await fence.find(podUID))
+    await startLazy(place, port, cgroup)
     await awaitLazy(place, signal)
     return stored
   }

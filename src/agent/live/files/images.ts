@@ -1,9 +1,9 @@
 /**
  * CRIU's images on their way: a flat folder of regular files, as a tar. In this process, because the pod stands still meanwhile and
- * a child process takes longer to start than these few files take to copy.
+ * a child process takes longer to start than these few files take to copy. They lie in memory (/run), so the small ones are read and
+ * written at once: a call that waits for nothing costs a hundredth of one that takes turns with all else.
  */
-import { createReadStream, createWriteStream } from 'node:fs'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { createReadStream, createWriteStream, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough, type Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
@@ -35,11 +35,11 @@ export function packImages(folder: string): Packed {
 }
 
 async function fill(folder: string, tar: ReturnType<typeof pack>): Promise<void> {
-  for (const name of await readdir(folder)) {
+  for (const name of readdirSync(folder)) {
     const path = join(folder, name)
-    const found = await stat(path)
+    const found = statSync(path)
     if (!found.isFile() || !FILE_NAME.test(name)) throw new Error(`${JSON.stringify(name)} is no image of CRIU's`)
-    if (found.size <= WHOLE_BYTES) tar.entry({ name }, await readFile(path))
+    if (found.size <= WHOLE_BYTES) tar.entry({ name }, readFileSync(path))
     else await pipeline(createReadStream(path), tar.entry({ name, size: found.size }))
   }
   tar.finalize()
@@ -75,7 +75,7 @@ export async function unpackImages({
       if (type !== 'file' || !FILE_NAME.test(name)) throw notOurs(name)
       const path = join(folder, name)
       if (size <= WHOLE_BYTES)
-        await writeFile(path, await buffer(entry as unknown as Readable), { mode: 0o600, flag: 'wx' })
+        writeFileSync(path, await buffer(entry as unknown as Readable), { mode: 0o600, flag: 'wx' })
       else await pipeline(entry, createWriteStream(path, { mode: 0o600, flags: 'wx' }))
     }
   })()
