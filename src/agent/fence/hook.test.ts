@@ -1,7 +1,7 @@
 /** The hook's own text, run by a real shell on a scratch root, against the agent's side of the claim. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
@@ -45,10 +45,10 @@ async function pod(version: 1 | 2): Promise<PodCgroup> {
   return cgroup
 }
 
-const run = (action: string, images = '/'): Promise<number> =>
+const run = (action: string, cwd = '/'): Promise<number> =>
   new Promise((resolve) => {
-    const env = { CRTOOLS_SCRIPT_ACTION: action, CRTOOLS_INIT_PID: PID, CRTOOLS_IMAGE_DIR: images }
-    execFile('/bin/sh', [hook], { env }, (error) => resolve(error === null ? 0 : Number(error.code)))
+    const env = { CRTOOLS_SCRIPT_ACTION: action, CRTOOLS_INIT_PID: PID }
+    execFile('/bin/sh', [hook], { env, cwd }, (error) => resolve(error === null ? 0 : Number(error.code)))
   })
 
 const frozenWord = async (cgroup: PodCgroup) =>
@@ -89,18 +89,15 @@ test('the moments of a live move are noted beside the images, those of anything 
   const [live, restore, other] = ['run/podferry/live/m/c', 'run/podferry/restore/p/c', 'run/containerd/c'] as const
   const folderOf = (place: string) => join(root, place)
   for (const place of [live, restore, other]) {
-    await mkdir(join(folderOf(place), 'image'), { recursive: true })
-    // As CRIU gives it: a descriptor of its own, which is a link.
-    await symlink(join(folderOf(place), 'image'), join(root, 'run', place.replaceAll('/', '-')))
-    const images = join(root, 'run', place.replaceAll('/', '-'))
+    const work = join(folderOf(place), 'work')
+    await mkdir(work, { recursive: true })
     for (const action of ['pre-dump', 'network-lock', 'post-restore', 'post-resume']) {
-      assert.equal(await run(action, images), 0)
+      assert.equal(await run(action, work), 0)
     }
   }
-  assert.deepEqual(await readdir(folderOf(live)), ['image', 'resumed', 'stopping'])
-  assert.deepEqual(await readdir(folderOf(restore)), ['image', 'resumed', 'stopping'])
-  assert.deepEqual(await readdir(folderOf(other)), ['image'])
-  assert.equal(await run('pre-dump', join(root, 'absent')), 0)
+  assert.deepEqual(await readdir(folderOf(live)), ['resumed', 'stopping', 'work'])
+  assert.deepEqual(await readdir(folderOf(restore)), ['resumed', 'stopping', 'work'])
+  assert.deepEqual(await readdir(folderOf(other)), ['work'])
 })
 
 test('a withdrawn announcement freezes nothing', async () => {
