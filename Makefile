@@ -58,6 +58,11 @@ chaos: deps ## Move pods live under blows at every step. RUNS=200 SEED=1 ONLY=te
 	bin/lab up
 	bin/lab enter $(NODE) test/chaos/chaos.ts
 
+.PHONY: moves
+moves: deps ## Move one pod there and back until it has moved MOVES=50 times, and count what has grown.
+	bin/lab up
+	bin/lab enter $(NODE) test/endurance/fifty-moves.ts
+
 .PHONY: bench
 bench: deps ## Measure in the lab.
 	bin/lab up

@@ -9,6 +9,7 @@ import { installedRecord, packageItems } from './images/production-packages.ts'
 import { LabError } from './lab-error.ts'
 import { CHECKOUT, DEBIAN_TREE, REGISTRY_HOST } from './places.ts'
 import { run } from './run.ts'
+import { javaFiles } from './setup/java.ts'
 import { type CProgram, programPath } from './setup/programs.ts'
 
 export interface Image {
@@ -35,6 +36,7 @@ const BUILDERS: Record<string, () => Promise<Image>> = {
     },
   }),
   'python:3': python,
+  'java:host': java,
   'registry:2': async () => ({
     layers: [treeLayer(await treeKey(), ['/usr/bin/docker-registry'])],
     config: { Entrypoint: ['/usr/bin/docker-registry', 'serve', '/etc/podferry/registry.yml'], Env: ['PATH=/usr/bin'] },
@@ -43,6 +45,9 @@ const BUILDERS: Record<string, () => Promise<Image>> = {
 }
 
 export const IMAGES: readonly string[] = Object.keys(BUILDERS)
+
+/** What a lab holds from its start. Java is for those who ask: the host may have none, and it is big. */
+export const FIRST_IMAGES: readonly string[] = IMAGES.filter((image) => image !== 'java:host')
 
 /** @param image such as `counter:1`. @returns the reference that pods use. */
 export function imageRef(image: string): string {
@@ -108,6 +113,18 @@ async function python(): Promise<Image> {
   ]
   const config = { Entrypoint: ['/usr/bin/python3'], Env: ['PATH=/usr/bin', 'PYTHONUNBUFFERED=1'] }
   return { layers: [{ items, contentKey: await treeKey() }], config }
+}
+
+/** The Java that Kafka runs on: it costs nothing to set up. Its libraries are the tree's, whatever C library the host has. */
+async function java(): Promise<Image> {
+  const { home, release, programs, files } = await javaFiles()
+  const items = [
+    ...USERS,
+    ...programs.map((path): Item => ({ kind: 'program', from: join(home, path), to: `/usr/lib/java/${path}` })),
+    ...files.map((path): Item => ({ kind: 'file', from: join(home, path), to: `/usr/lib/java/${path}` })),
+  ]
+  const config = { Entrypoint: ['/usr/lib/java/bin/java'], Env: ['PATH=/usr/lib/java/bin'] }
+  return { layers: [{ items, contentKey: `${await treeKey()} ${release}` }], config }
 }
 
 /** Node, packages and tools change seldom and lie in a layer of their own, below the one with podferry's source. */

@@ -5,7 +5,7 @@ import { kubectl } from './cluster.ts'
 import { clusterObjects, controlPlanePlan } from './control-plane.ts'
 import { sleep, writeWhole } from './files.ts'
 import { publishFromHost } from './images/publish.ts'
-import { IMAGES } from './images.ts'
+import { FIRST_IMAGES } from './images.ts'
 import { LabError } from './lab-error.ts'
 import { boot, initOf, killInit } from './machine.ts'
 import { ensureLabNetwork, removeNetwork } from './network.ts'
@@ -26,7 +26,7 @@ export async function labUp(): Promise<void> {
   await ensureLabNetwork()
   if ((await initOf(CONTROL_PLANE)) === undefined) await boot(await controlPlanePlan())
   await Promise.all([
-    publishFromHost(IMAGES),
+    publishFromHost(FIRST_IMAGES),
     ...NODES.map(startNode),
     waitFor('the API server', 60, () => kubectl(['get', '--raw=/readyz'])),
   ])

@@ -5,7 +5,7 @@ import { type Command, parseArguments, USAGE } from './arguments.ts'
 import { kubectlCommand, kubectlEnvironment } from './cluster.ts'
 import { requireRootOnLinux } from './host.ts'
 import { publishedRef, publishFromHost } from './images/publish.ts'
-import { IMAGES } from './images.ts'
+import { FIRST_IMAGES, IMAGES } from './images.ts'
 import { startLabKafka, stopLabKafka } from './kafka.ts'
 import { LabError } from './lab-error.ts'
 import { labDown, labUp } from './lifecycle.ts'
@@ -68,7 +68,7 @@ async function runCommand(command: Command): Promise<number> {
     case 'image':
       if (command.action === 'list') console.log(IMAGES.join('\n'))
       else if (command.action === 'ref') for (const image of command.images) console.log(await publishedRef(image))
-      else await publishFromHost(command.images.length > 0 ? command.images : IMAGES)
+      else await publishFromHost(command.images.length > 0 ? command.images : FIRST_IMAGES)
       return 0
     case 'kafka':
       if (command.action === 'stop') await withLock('kafka stop', 'lab', stopLabKafka)

@@ -4,7 +4,7 @@
  */
 import { createSocket } from 'node:dgram'
 
-interface Report {
+export interface Report {
   /** Drawn by the program at its start and kept in its memory: a fresh start has another. */
   nonce: string
   number: number
@@ -12,6 +12,8 @@ interface Report {
   from: string
   /** Milliseconds since the epoch. */
   at: number
+  /** What the program says about itself, as JSON; counters say something else here, or nothing. */
+  state?: string
 }
 
 export interface Witness {
@@ -28,8 +30,8 @@ export async function startWitness(address: string): Promise<Witness> {
   // A test that fails before it closes its witness must still end.
   socket.unref()
   socket.on('message', (message, { address: from }) => {
-    const [nonce = '', number = ''] = message.toString().trim().split(' ')
-    reports.push({ nonce, number: Number(number), from, at: Date.now() })
+    const [nonce = '', number = '', ...rest] = message.toString().trim().split(' ')
+    reports.push({ nonce, number: Number(number), from, at: Date.now(), state: rest.join(' ') })
   })
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject)
