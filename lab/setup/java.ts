@@ -10,15 +10,17 @@ export interface JavaFiles {
   home: string
   /** Changes with the version. */
   release: string
-  /** Below `home`: programs and libraries, which need other libraries in turn. */
+  /** Below `home`: what needs libraries of the system. */
   programs: readonly string[]
-  /** Below `home`: what they read. */
+  /** Below `home`: Java's own libraries, and what it reads. */
   files: readonly string[]
 }
 
+const PROGRAMS = ['bin/java', 'lib/server/libjvm.so']
+/** They need each other, and what the two programs need. */
 const LIBRARIES = ['extnet', 'java', 'jimage', 'jli', 'jsvml', 'net', 'nio', 'verify', 'zip']
-const PROGRAMS = ['bin/java', 'lib/server/libjvm.so', ...LIBRARIES.map((name) => `lib/lib${name}.so`)]
 const FILES = [
+  ...LIBRARIES.map((name) => `lib/lib${name}.so`),
   'conf/net.properties',
   'conf/security/java.security',
   'lib/jvm.cfg',
