@@ -72,7 +72,7 @@ const TABLE: readonly (readonly [RegExp, string, string])[] = [
   [
     /Can't open file .* on restore|Can't open vma/,
     'FileMissing',
-    'a file that the program has open does not exist at the destination: the contents of emptyDir, /dev/shm and hostPath volumes do not travel in mode Image',
+    'a file that the program has open has no such path at the destination: files of configMap, secret and projected volumes have another real path in each pod (a program that only reads them now and then can be moved by trying again), and mode Image does not carry emptyDir, /dev/shm and hostPath volumes',
   ],
   [
     /has bad size \d+|has bad mode 0/,

@@ -51,9 +51,9 @@ public class Threads {
       int index = thread;
       pool.scheduleWithFixedDelay(() -> {
         List<byte[]> garbage = new ArrayList<>();
-        for (int i = 0; i < 64; i++) garbage.add(new byte[1024]);
-        counts.addAndGet(index, garbage.size() / 64);
-      }, 0, 10, TimeUnit.MILLISECONDS);
+        for (int i = 0; i < 32; i++) garbage.add(new byte[1024]);
+        counts.addAndGet(index, garbage.size() / 32);
+      }, 0, 20, TimeUnit.MILLISECONDS);
     }
 
     int torn = 0;

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
-import { readdirSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
@@ -12,7 +12,10 @@ import { crc32 } from 'node:zlib'
 const TICK_MS = 25
 /** So many timers are always armed and not yet due: `FAR_MS / TICK_MS`. */
 const FAR_MS = 2_000
-const MEMORY_BYTES = 8 << 20
+const MEMORY_BYTES = 1 << 20
+const FILE = '/data/file'
+// A ConfigMap's files have other real paths in each pod, and `import.meta` tells the real one.
+const [, SELF = '', WITNESS = ''] = process.argv
 
 function work(): void {
   const memory = randomBytes(MEMORY_BYTES)
@@ -30,20 +33,23 @@ function report(witness: string): void {
   const [host = '', port = ''] = witness.split(':')
   const nonce = randomBytes(8).toString('hex')
   const socket = createSocket('udp4')
+  writeFileSync(FILE, randomBytes(MEMORY_BYTES))
   const workers = [1, 2].map(() => {
     const latest = { count: 0, torn: 0 }
-    new Worker(import.meta.filename).on('message', (message) => Object.assign(latest, message))
+    new Worker(SELF).on('message', (message) => Object.assign(latest, message))
     return latest
   })
   let [number, due, read] = [0, 0, 0]
   setInterval(() => {
     number++
     setTimeout(() => due++, FAR_MS)
-    readFile(import.meta.filename).then(() => read++)
+    readFile(FILE).then(({ length }) => {
+      if (length === MEMORY_BYTES) read++
+    })
     const state = { threads: readdirSync('/proc/self/task').length, workers, due, read }
     socket.send(`${nonce} ${number} ${JSON.stringify(state)}`, Number(port), host)
   }, TICK_MS)
 }
 
-if (isMainThread) report(process.argv[2] ?? '')
+if (isMainThread) report(WITNESS)
 else work()

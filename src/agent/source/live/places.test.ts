@@ -46,11 +46,10 @@ test("what CRIU and runc have said is found, runc's last words only", async () =
   const folder = containerFolder(UID, 'c')
   assert.deepEqual(await places.said(folder), { criuLog: [], runc: '' })
   await writeFile(join(root, workFolder(folder), 'dump.log'), '(00.1) Warn (x)\n(00.2) Error (criu/a.c:1): b\n')
-  await writeFile(join(root, folder, 'dump.log'), `${'x'.repeat(5_000)}criu failed\n`)
+  await writeFile(join(root, folder, 'dump.log'), `${'x'.repeat(5_000)}\ncriu failed\n`)
   const said = await places.said(folder)
   assert.deepEqual(said.criuLog, ['(00.2) Error (criu/a.c:1): b'])
-  assert.match(said.runc, /^x+criu failed$/)
-  assert.ok(said.runc.length <= 2_000)
+  assert.equal(said.runc, 'criu failed')
 })
 
 test('free ports are each another', async () => {

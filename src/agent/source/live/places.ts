@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { errorsIn } from '../../criu-log.ts'
+import { runcErrors } from '../../runc-log.ts'
 
 const LIVE_FOLDER = '/run/podferry/live'
 
@@ -67,7 +68,7 @@ export function createPlaces(hostRoot: string): Places {
       // The folder is made anew for each Migration: whatever stands in it is of this dump.
       const criuLog = await errorsIn(here(join(workFolder(folder), 'dump.log')), 0)
       const runc = await readFile(here(join(folder, 'dump.log')), 'utf8').catch(() => '')
-      return { criuLog, runc: runc.slice(-SAID_BYTES).trim() }
+      return { criuLog, runc: runcErrors(runc.slice(-SAID_BYTES)) }
     },
     async freePorts(count) {
       // All held before the first is let go: the kernel would give the same one twice.
