@@ -49,6 +49,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
     places: createPlaces(hostRoot),
     files: { sourceRoots, isNeeded, packFiles, packImages },
     openPeer: (peer) => openLivePeer({ ...peer, identity, selfAddress: nodeAddress }),
+    checkIdentity: () => void identity.current(),
     node: nodeCommands,
     address: nodeAddress,
     sleep: pause,

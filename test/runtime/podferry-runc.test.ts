@@ -148,6 +148,17 @@ test('an agent that falls silent does not hold the wrapper beyond its patience',
   assert.match(stderr, /did not arrive/)
 })
 
+test('a folder that takes nothing is told of at once: nobody could hear that the wrapper waits', async () => {
+  await arriving()
+  const folder = await stage()
+  // As on a full disk.
+  await mkdir(join(folder, '.waiting'))
+  const { code, stderr } = await run([...globals(), ...createArguments()])
+  assert.equal(code, 1)
+  assert.match(stderr, /can't be written; is the disk of this node full\?/)
+  assert.equal(existsSync(join(root, 'called')), false)
+})
+
 test('an aborted migration creates nothing', async () => {
   await arriving()
   const folder = await stage()

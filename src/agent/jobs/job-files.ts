@@ -1,5 +1,6 @@
 /** What a job leaves beside its program: NAME.pid, NAME.exit, NAME.log in its folder. */
-import { readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface JobFiles {
@@ -28,8 +29,19 @@ export async function readPid(files: JobFiles): Promise<{ pid: number; startTime
 
 /** @returns undefined when no exit code was recorded (yet) */
 export async function readExitCode(files: JobFiles): Promise<number | undefined> {
-  const [, code] = /^(\d+)\n$/.exec(await readOr(files.exit, '')) ?? []
+  // What follows the first line is what is left of the room that the job has taken for it.
+  const [, code] = /^(\d+)\n/.exec(await readOr(files.exit, '')) ?? []
   return code === undefined ? undefined : Number(code)
+}
+
+/** For a job that was killed before it could do so itself. On a full disk too: a job has taken the room at its start. */
+export async function writeExitCode(files: JobFiles, code: number): Promise<void> {
+  const file = await open(files.exit, constants.O_WRONLY | constants.O_CREAT, 0o600)
+  try {
+    await file.write(`${code}\n`)
+  } finally {
+    await file.close()
+  }
 }
 
 /** @returns the last characters that the job has said */

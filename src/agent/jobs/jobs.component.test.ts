@@ -1,9 +1,9 @@
 /** Real processes in real cgroups of this machine: needs root. */
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -81,6 +81,38 @@ const childrenIn = (folder: string) =>
     5000,
     10,
   )
+
+test('what the program has begun is known to live when the program was killed', { skip }, () =>
+  withFolder(async (folder, jobs) => {
+    assert.equal(await jobs.lives(folder, 'nap'), false)
+    await jobs.start({ folder, name: 'nap', argv: ['/bin/sh', '-c', 'sleep 60 & kill -KILL $$'], onNode: false })
+    await ended(jobs, folder)
+    assert.equal(await jobs.lives(folder, 'nap'), true)
+    await jobs.kill(folder, 'nap')
+    assert.equal(await jobs.lives(folder, 'nap'), false)
+  }),
+)
+
+test('on a disk that became full meanwhile the exit code is kept, and a kill ends well', { skip }, () =>
+  withFolder(async (folder, jobs) => {
+    const disk = join(folder, 'disk')
+    await mkdir(disk)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'podferry-test', disk])
+    try {
+      const argv = ['/bin/sh', '-c', 'until [ -e go ]; do sleep 0.02; done; exit 3']
+      await jobs.start({ folder: disk, name: 'nap', argv, cwd: disk, onNode: false })
+      await jobs.start({ folder: disk, name: 'other', argv: ['/bin/sleep', '60'], onNode: false })
+      await assert.rejects(writeFile(join(disk, 'filler'), Buffer.alloc(1 << 20)), { code: 'ENOSPC' })
+      execFileSync('touch', [join(disk, 'go')])
+      await ended(jobs, disk)
+      assert.deepEqual(await jobs.state(disk, 'nap'), { is: 'ended', exitCode: 3 })
+      await jobs.kill(disk, 'other')
+      assert.deepEqual(await jobs.state(disk, 'other'), { is: 'ended', exitCode: 137 })
+    } finally {
+      execFileSync('umount', ['-l', disk])
+    }
+  }),
+)
 
 test('a kill takes all that the job has begun', { skip }, () =>
   withFolder(async (folder, jobs) => {

@@ -1,11 +1,11 @@
 /** Processes on the node that outlive the agent's container: started once, looked at and killed by whichever agent comes later. */
 import { type SpawnOptions, spawn } from 'node:child_process'
-import { type FileHandle, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodferryError } from '../../errors.ts'
 import { type JobCgroup, jobCgroupsOf, openJobCgroups, removeJobCgroups } from './job-cgroups.ts'
-import { type JobFiles, jobFiles, readExitCode, readLogEnd, readPid } from './job-files.ts'
+import { type JobFiles, jobFiles, readExitCode, readLogEnd, readPid, writeExitCode } from './job-files.ts'
 import { sessionMembers, statOf } from './processes.ts'
 
 interface JobSpec {
@@ -39,6 +39,8 @@ export interface Jobs {
    */
   start(spec: JobSpec): Promise<void>
   state(folder: string, name: string): Promise<JobState>
+  /** Whether anything that the job has begun still lives: the program may have been killed, and what it had begun works on. */
+  lives(folder: string, name: string): Promise<boolean>
   /**
    * SIGKILL for all that the job has begun; resolves when it is gone. Nothing when there is none.
    *
@@ -85,6 +87,10 @@ export function createJobs(hostRoot: string, cgroups?: readonly JobCgroup[]): Jo
   return {
     state,
     removeCgroup,
+    async lives(folder, name) {
+      const job = await readPid(jobFiles(hostRoot, folder, name))
+      return job !== undefined && (await sessionMembers(job)).length > 0
+    },
     async start(spec) {
       if ((await state(spec.folder, spec.name)).is === 'running') {
         const message = `job ${spec.name} runs in ${spec.folder} already; kill it first`
@@ -107,7 +113,7 @@ export function createJobs(hostRoot: string, cgroups?: readonly JobCgroup[]): Jo
         left.forEach(kill)
         await delay(POLL_MS)
       }
-      if ((await readExitCode(files)) === undefined) await writeFile(files.exit, `${KILLED}\n`, { mode: 0o600 })
+      if ((await readExitCode(files)) === undefined) await writeExitCode(files, KILLED)
       await removeCgroup()
     },
   }

@@ -5,7 +5,7 @@ import type { Tunnel } from './tunnel.ts'
 
 export interface KeeperRecord {
   readonly phase: KeeperPhase
-  /** Written down before it returns. An ending is final. */
+  /** Written down before it returns, unless the disk is full. An ending is final. */
   enter(phase: KeeperPhase): void
   state(): KeeperState
 }
@@ -37,7 +37,12 @@ export function createRecord({ folder, port, tunnel, log }: RecordOptions): Keep
       if (phase === next || hasEnded(phase)) return
       phase = next
       log(`phase ${next}`, state())
-      write()
+      try {
+        write()
+      } catch (error) {
+        // On a full disk too it does its work; what it says when it is asked does not need the file.
+        log('the phase is not written down', { error: String(error) })
+      }
     },
     state,
   }

@@ -93,6 +93,36 @@ test('every move ends, and ends one way only', async () => {
   )
 })
 
+test('a container that kubelet has made anew gets nothing: what was copied ahead lies in the layer of the one before', async () => {
+  const world = await World.make()
+  try {
+    void world.node.startContainer()
+    await world.until('ready', () => isTrue(world.status, 'DestinationReady'))
+    assert.ok((await world.begin()) && (await world.sendLayer(0)))
+    world.node.killWrapper()
+    assert.equal(await world.begin(), false, 'none waits')
+    while (world.node.containers.length < 2) await delay(5)
+    await delay(200)
+    assert.equal(await world.begin(), false, 'another waits')
+    assert.equal(await world.sendLayer(1), false)
+  } finally {
+    await world.node.close()
+  }
+})
+
+test('a container that kubelet has made anew before anything was sent takes it all', async () => {
+  const world = await World.make()
+  try {
+    void world.node.startContainer()
+    await world.until('ready', () => isTrue(world.status, 'DestinationReady'))
+    world.node.killWrapper()
+    while (!(await world.begin())) await delay(20)
+    assert.ok(await world.send())
+  } finally {
+    await world.node.close()
+  }
+})
+
 test('a container that ends after it has arrived starts as any other', async () => {
   const world = await World.make()
   try {

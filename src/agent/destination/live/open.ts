@@ -1,12 +1,15 @@
 /** Steps 3 and 4: opens the staging folders and waits until every container waits at its gate. */
+import { join } from 'node:path'
 import type { Migration } from '../../../api/migration.ts'
 import type { Pod } from '../../../api/pod.ts'
+import { PodferryError } from '../../../errors.ts'
 import { podNamed } from '../suspect-pods.ts'
 import { about, factsOf, type LiveAgent, namesOf, rfc3339, write } from './live-agent.ts'
-import { errorOf, judgeReadiness } from './readiness.ts'
+import { errorOf, judgeReadiness, type LiveReadiness } from './readiness.ts'
 import * as report from './report.ts'
 import { isAlive } from './restorers.ts'
-import { openStaging, readWaiting } from './staging.ts'
+import { checkRoom } from './room.ts'
+import { openStaging, podFolder, readWaiting } from './staging.ts'
 
 const OPEN_MS = 25
 const POD_LOOK_MS = 1_000
@@ -29,11 +32,23 @@ export async function open(live: LiveAgent, migration: Migration, podUID: string
   facts.podLookedAt = performance.now()
   facts.failingSince = errorOf(named) ? (facts.failingSince ?? live.now().getTime()) : undefined
   const { failingSince } = facts
-  const found = judgeReadiness({ expected, waiting, pod: named, failingSince, now: live.now().getTime() })
+  const full = await fullDisk(hostRoot, podUID)
+  const found = full ?? judgeReadiness({ expected, waiting, pod: named, failingSince, now: live.now().getTime() })
   await write(live, migration, report.readiness(found, rfc3339(live)))
   if (found.status === 'Unknown') return OPEN_MS
   log.info({ ...about(live, migration), ...found }, 'readiness')
   return undefined
+}
+
+/** Where a wrapper cannot even say that it waits. */
+async function fullDisk(hostRoot: string, podUID: string): Promise<LiveReadiness | undefined> {
+  try {
+    await checkRoom(join(hostRoot, podFolder(podUID)))
+    return undefined
+  } catch (error) {
+    if (!(error instanceof PodferryError)) throw error
+    return { status: 'False', reason: error.reason, message: error.message }
+  }
 }
 
 async function destinationPod(live: LiveAgent, migration: Migration): Promise<Pod | undefined> {

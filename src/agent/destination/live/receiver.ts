@@ -9,9 +9,9 @@ import { awaitLazy, clearImages, lazyLost, lazyState, startLazy } from './lazy-p
 import { type LiveAgent, namesOf } from './live-agent.ts'
 import { isAlive } from './restorers.ts'
 import { withinRoom } from './room.ts'
-import { putBack, takeOff, takeOffAgain } from './root.ts'
-import { containerFolder, isRefused, readWaiting } from './staging.ts'
-import { ownRoot, targetOf } from './targets.ts'
+import { putBack, takenRoot, takeOff, takeOffAgain } from './root.ts'
+import { containerFolder, isRefused, podFolder, readWaiting } from './staging.ts'
+import { containerReplaced, ownRoot, targetOf } from './targets.ts'
 
 export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveReceiver {
   const { jobs, keepers, files, fence } = deps
@@ -31,9 +31,13 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
   const beginOne = async (podUID: string, name: string, twin: Parameters<typeof startKeeper>[1]) => {
     const place = placeOf(podUID, name)
     const waiting = await readWaiting(hostRoot, podUID, name)
-    if (waiting === undefined || !(await isAlive(hostRoot, waiting))) {
-      const message = `container ${name} of the destination pod does not wait for its checkpoint any more; it waits 100 s`
-      throw new PodferryError({ reason: 'ContainerReplaced', message })
+    const taken = await takenRoot({ hostRoot, podUID, container: name })
+    const waits = waiting !== undefined && (await isAlive(hostRoot, waiting))
+    // What was copied ahead lies in the layer of the one that has ended: another would start without it, and nobody would know.
+    if (taken !== undefined && (!waits || taken.containerID !== waiting.containerID)) throw containerReplaced(name)
+    if (!waits) {
+      const message = `container ${name} of the destination pod does not wait for its checkpoint now`
+      throw new PodferryError({ reason: 'ContainerNotRunning', message, retry: 'backoff' })
     }
     const lazy = await lazyState(place)
     // The source agent was restarted: dump and keepers outlive it, so this is the same beginning once more.
@@ -87,7 +91,9 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       const began = performance.now()
       await Promise.all(
         containers.map(({ name, pagePort: peerPort }) => beginOne(podUID, name, { peerNode, peerAddress, peerPort })),
-      )
+      ).catch((error) => {
+        throw isDiskFull(error) ? diskFull(podFolder(podUID), error) : error
+      })
       const ms = Math.round(performance.now() - began)
       log.info({ migration: migration.metadata.uid, pod: podUID, peer: peerNode, ms }, 'root file systems taken off')
     },
@@ -121,11 +127,16 @@ async function inRoom<T>(folder: string, body: Readable, work: (body: Readable) 
     return await work(within)
   } catch (error) {
     if (roomError instanceof PodferryError) throw roomError
-    const isFull = (error as NodeJS.ErrnoException).code === 'ENOSPC' || /No space left on device/.test(String(error))
-    if (!isFull) throw error
-    const message = `${folder} on the destination node is full; free space there or choose another node`
-    throw new PodferryError({ reason: 'DiskTooSmall', message, cause: error })
+    throw isDiskFull(error) ? diskFull(folder, error) : error
   }
+}
+
+const isDiskFull = (error: unknown): boolean =>
+  (error as NodeJS.ErrnoException).code === 'ENOSPC' || /No space left on device/.test(String(error))
+
+function diskFull(folder: string, cause: unknown): PodferryError {
+  const message = `${folder} on the destination node is full; free space there or choose another node`
+  return new PodferryError({ reason: 'DiskTooSmall', message, cause })
 }
 
 async function drain(body: Readable): Promise<number> {

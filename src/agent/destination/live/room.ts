@@ -32,8 +32,11 @@ export function withinRoom(folder: string, body: Readable, reserve = RESERVE_BYT
   return body.pipe(room)
 }
 
-/** @throws PodferryError `DiskTooSmall` */
-async function checkRoom(folder: string, reserve = RESERVE_BYTES): Promise<void> {
+/**
+ * @param folder as this process sees it
+ * @throws PodferryError `DiskTooSmall`
+ */
+export async function checkRoom(folder: string, reserve = RESERVE_BYTES): Promise<void> {
   const { bavail, bsize, blocks } = await statfs(folder)
   // A small file system (an emptyDir in memory, /dev/shm) is the pod's own; nobody else needs a reserve there.
   const kept = Math.min(reserve, (blocks * bsize) / 20)

@@ -35,16 +35,24 @@ export async function targetOf(arrival: Arrival, root: string): Promise<string> 
   throw noTarget(root, 'it is none that this Migration has')
 }
 
-/** @throws PodferryError `ContainerReplaced` when the container that waits is not the one whose root was taken off */
+/** @throws PodferryError `ContainerReplaced` when the container that waits is not the one whose root was taken off, `NotBegun` before that */
 export async function ownRoot({ hostRoot, podUID }: Pick<Arrival, 'hostRoot' | 'podUID'>, container: string) {
   const root = await takenRoot({ hostRoot, podUID, container })
+  if (root === undefined) {
+    const message = `the root file system of container ${container} was not taken off yet`
+    throw new PodferryError({ reason: 'NotBegun', message, retry: 'backoff' })
+  }
   const waiting = await readWaiting(hostRoot, podUID, container)
-  if (root !== undefined && root.containerID === waiting?.containerID) return root
-  throw new PodferryError({
+  if (root.containerID === waiting?.containerID) return root
+  throw containerReplaced(container)
+}
+
+/** For good: the state belongs to one container. */
+export const containerReplaced = (container: string): PodferryError =>
+  new PodferryError({
     reason: 'ContainerReplaced',
     message: `container ${container} of the destination pod was made anew meanwhile, and what was sent is lost; a container waits ${PATIENCE} for its checkpoint`,
   })
-}
 
 const PATIENCE = '100 s'
 

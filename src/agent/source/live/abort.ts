@@ -2,6 +2,9 @@
 import { allSettled } from '../../../all-settled.ts'
 import type { AgentContext } from '../../context.ts'
 import type { PodCgroup } from '../../fence/pod-cgroup.ts'
+import { writeStatus } from '../../status.ts'
+import { isDiskFull } from '../failure.ts'
+import { failed } from '../report.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
 import { containerFolder } from './places.ts'
@@ -29,7 +32,15 @@ export async function unwind(ctx: AgentContext, deps: LiveSourceDependencies, en
   await letRun(deps, { ...entry, fenced: false })
   await removeAll(deps, entry.uid)
   await deps.fence.clear(entry.cgroup, entry.uid)
-  await deps.journal.write({ ...entry, step: 'failed', failure: entry.failure ?? RESTARTED })
+  const failure = entry.failure ?? RESTARTED
+  try {
+    await deps.journal.write({ ...entry, step: 'failed', failure })
+  } catch (error) {
+    if (!isDiskFull(error)) throw error
+    // The API server keeps what the journal has no room for. Killed in between, all of this is done once more.
+    await writeStatus(ctx.client, entry, failed(failure, ctx.now().toISOString()))
+    await deps.journal.remove(entry.uid)
+  }
 }
 
 /**
@@ -63,7 +74,8 @@ async function persuade(
   port: number | undefined,
 ): Promise<void> {
   const { jobs, keepers, places } = deps
-  const ended = async () => (await jobs.state(folder, 'dump')).is !== 'running'
+  // Not runc's end alone: killed by somebody, it leaves a CRIU that works on.
+  const ended = async () => !(await jobs.lives(folder, 'dump'))
   // Up to the byte CRIU runs code of its own inside the processes: a SIGKILL there would leave it in them.
   await until(ctx, deps, MIDDLE_PATIENCE_MS, async () => (await ended()) || (await places.isServing(folder)))
   if (await ended()) return

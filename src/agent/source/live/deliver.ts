@@ -3,7 +3,6 @@
 import { join } from 'node:path'
 import { allSettled } from '../../../all-settled.ts'
 import type { Migration } from '../../../api/migration.ts'
-import { PodferryError } from '../../../errors.ts'
 import { backoffMs } from '../../../kube/backoff.ts'
 import { isNotFound } from '../../../kube/error.ts'
 import type { AgentContext } from '../../context.ts'
@@ -15,7 +14,7 @@ import type { LiveEntry } from './entry.ts'
 import { containerFolder, imageFolder } from './places.ts'
 import { fileRoot, type Prepared, rootsOf } from './precopy.ts'
 import * as report from './report.ts'
-import { type Part, packed, sendAll } from './send.ts'
+import { isGivenUp, type Part, packed, sendAll } from './send.ts'
 
 /** The pod stands still meanwhile: rather give up than wait. */
 const PATIENCE_MS = 30_000
@@ -50,7 +49,7 @@ export async function deliver(
   }
   const both = await allSettled([stage(), sayFenced(ctx, deps, entry, signal)]).catch(async (error) => {
     signal.throwIfAborted()
-    if (!(error instanceof PodferryError) || error.reason !== 'DestinationUnreachable') throw error
+    if (!isGivenUp(error)) throw error
     const { reason, message } = error
     await writeStatus(ctx.client, referenceOf(migration), report.lost({ reason, message, criuLog: [] }, now(ctx)))
     return undefined

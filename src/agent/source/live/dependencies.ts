@@ -44,6 +44,8 @@ export interface LiveSourceDependencies {
     packImages(folder: string): Packed
   }
   openPeer(options: PeerOptions): LivePeer
+  /** @throws PodferryError `IdentityPending` while this agent has no certificate, as right after its start */
+  checkIdentity(): void
   node: NodeCommands
   /** The kubelet's --root-dir on the node. */
   kubeletRoot: string

@@ -41,6 +41,83 @@ test('a destination agent that stays away is given up: a pod must not stand stil
   assert.equal(world.node.frozen, true, 'the controller decides')
 })
 
+test('what the destination refuses for good is not asked for again: the pod must not stand still for nothing', async () => {
+  const world = await fencedWorld()
+  world.destination.refusal = 'ContainerReplaced'
+  events.peerIsBack(world)
+  await world.pass(2_000)
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'ContainerReplaced')
+  assert.equal(world.status.failure?.reason, 'ContainerReplaced')
+})
+
+test('what is refused while the files are copied is the reason of the end, and the pod has never stood still', async () => {
+  const world = new World()
+  world.destination.refusal = 'DiskTooSmall'
+  events.destinationReady(world)
+  await world.look()
+  await world.pass(100)
+  await world.look()
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'DiskTooSmall')
+  assert.ok(world.node.runs && world.node.clean)
+})
+
+test('an agent that has no certificate yet waits for it, and begins then', async () => {
+  const world = new World()
+  world.certified = false
+  events.destinationReady(world)
+  await world.look()
+  assert.equal(condition(world.status, 'Checkpointed'), undefined)
+  assert.equal(world.journal.size, 0)
+  world.certified = true
+  await world.look()
+  await world.pass(5_000)
+  await world.pass(10)
+  assert.ok(isTrue(world.status, 'Committed'))
+})
+
+test('a runc that is killed in the middle of its dump leaves a CRIU that is ended only when it has left the processes', async () => {
+  const world = new World()
+  events.destinationReady(world)
+  await world.look()
+  await world.pass(1_000)
+  assert.equal(world.node.boxes.get('c')?.dump?.criu, 'working')
+  events.runcKilled(world)
+  // The node asserts that nobody kills a CRIU that works.
+  for (let step = 0; step < 8; step++) await world.pass(1_000)
+  await world.look()
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'CheckpointFailed')
+  assert.ok(world.node.runs && world.node.clean)
+})
+
+test('a journal without room for the reason leaves it to the API server, and the pod runs on', async () => {
+  const world = new World()
+  events.destinationReady(world)
+  world.destination.refusal = 'DiskTooSmall'
+  world.journalFull = true
+  await world.look()
+  await world.pass(100)
+  await world.look()
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'DiskFull')
+  assert.ok(world.node.runs && world.node.clean)
+  assert.equal(world.journal.size, 0)
+})
+
+test('a journal that becomes full while the files are copied: the same', async () => {
+  const world = new World()
+  events.destinationReady(world)
+  events.peerBreaks(world)
+  await world.look()
+  assert.equal(world.journal.get(UID)?.step, 'preparing')
+  world.journalFull = true
+  world.destination.refusal = 'DiskTooSmall'
+  events.peerIsBack(world)
+  await world.pass(2_000)
+  await world.look()
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'DiskTooSmall')
+  assert.ok(world.node.runs && world.node.clean)
+  assert.equal(world.journal.size, 0)
+})
+
 test('pages that stay lost are reported by the source, and its dump is ended first', async () => {
   const world = await fencedWorld()
   events.peerIsBack(world)

@@ -4,6 +4,7 @@ import type { Migration, MigrationStatus } from '../../../api/migration.ts'
 import { PodferryError } from '../../../errors.ts'
 import type { AgentContext } from '../../context.ts'
 import { referenceOf, writeStatus } from '../../status.ts'
+import { isDiskFull } from '../failure.ts'
 import type { SourceHandler } from '../handler.ts'
 import { forgottenRelease, isForgotten, podState, tellPod } from '../pods.ts'
 import { failed } from '../report.ts'
@@ -110,8 +111,9 @@ export function createLiveSource(ctx: AgentContext, deps: LiveSourceDependencies
       tasks.start(entry.uid, 'dump', (signal) => move(ctx, deps, migration, entry, signal))
     } catch (error) {
       // A refusal is final; anything else (API server away, pod still held by another Migration) is tried again.
-      if (!(error instanceof PodferryError) || error.retry === 'backoff') throw error
-      const { reason, message } = error
+      const refusal = isDiskFull(error) ? journalFull(ctx.nodeName, error) : error
+      if (!(refusal instanceof PodferryError) || refusal.retry === 'backoff') throw error
+      const { reason, message } = refusal
       await writeStatus(client, referenceOf(migration), failed({ reason, message, criuLog: [] }, now()))
     }
   }
@@ -151,6 +153,13 @@ export function createLiveSource(ctx: AgentContext, deps: LiveSourceDependencies
     log.warn({ migration: uid, pod: entry.pod.name, by }, 'released a Migration that was removed by force')
   }
 }
+
+const journalFull = (node: string, cause: unknown): PodferryError =>
+  new PodferryError({
+    reason: 'DiskFull',
+    message: `the journal on node ${node}, /var/lib/podferry, cannot be written: the disk is full; free space there`,
+    cause,
+  })
 
 /** Whether pages of a fenced pod may still be wanted. */
 const isPending = (status: MigrationStatus): boolean =>

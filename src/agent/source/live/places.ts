@@ -1,5 +1,5 @@
 /** The folders of one Migration on the source node, as docs/design/0002-live-mode.md draws them. */
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { errorsIn } from '../../criu-log.ts'
@@ -32,6 +32,8 @@ export interface Places {
   stoppedAt(folder: string): Promise<number | undefined>
   /** Whether CRIU has said that pages can be had. */
   isServing(folder: string): Promise<boolean>
+  /** Whether what holds all these folders is full: then nothing that went wrong says why. */
+  isFull(): Promise<boolean>
   /** What CRIU and runc have said about a dump that failed. */
   said(folder: string): Promise<{ criuLog: string[]; runc: string }>
   /** Ports of the loopback that nobody listens on now, each another. */
@@ -39,6 +41,8 @@ export interface Places {
 }
 
 const SAID_BYTES = 2_000
+/** CRIU's images of the smallest program need more. */
+const FULL_BYTES = 64 * 1024
 
 /** @param hostRoot where the node's root file system is seen; its network must be this process's own */
 export function createPlaces(hostRoot: string): Places {
@@ -63,6 +67,10 @@ export function createPlaces(hostRoot: string): Places {
     stoppedAt: async (folder) => (await stat(here(join(folder, 'stopping'))).catch(() => undefined))?.mtimeMs,
     async isServing(folder) {
       return ((await stat(here(statusFile(folder))).catch(() => undefined))?.size ?? 0) > 0
+    },
+    async isFull() {
+      const { bavail, bsize } = await statfs(here('/run/podferry'))
+      return bavail * bsize < FULL_BYTES
     },
     async said(folder) {
       // The folder is made anew for each Migration: whatever stands in it is of this dump.

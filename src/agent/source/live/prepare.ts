@@ -17,7 +17,7 @@ import { containerState } from './runc.ts'
  */
 export async function prepare(
   { client, nodeName, now }: AgentContext,
-  { fence, node, places }: LiveSourceDependencies,
+  { fence, node, places, checkIdentity }: LiveSourceDependencies,
   { metadata }: Migration,
 ): Promise<LiveEntry | undefined> {
   const migration = await client.get(MIGRATIONS, metadata.namespace, metadata.name)
@@ -32,6 +32,8 @@ export async function prepare(
   const wanted = plan({ ...view, status: migration.status ?? {} }).do === 'begin'
   if (migration.metadata.uid !== metadata.uid || !wanted) return undefined
 
+  // Nothing is touched before this agent can talk to the other: it may have been started a moment ago.
+  checkIdentity()
   const reference = referenceOf(migration)
   const target = liveTarget(migration, nodeName, await getPod(client, reference.namespace, migration.spec.podName))
   const cgroup = await fence.find(target.pod.uid)

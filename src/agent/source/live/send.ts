@@ -9,6 +9,7 @@ import type { AgentContext } from '../../context.ts'
 import type { LivePeer } from '../../peer/live-client.ts'
 import { referenceOf } from '../../status.ts'
 import { destination } from '../deliver.ts'
+import { isDiskFull } from '../failure.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
 
@@ -29,13 +30,29 @@ interface Sending {
   signal: AbortSignal
 }
 
+/** What the destination agent says for good, or this node's own disk: to try again would only make the pod stand still for longer. */
+const FINAL: ReadonlySet<string> = new Set([
+  'AlreadyBegun',
+  'ContainerReplaced',
+  'DestinationUnreachable',
+  'DiskFull',
+  'DiskTooSmall',
+  'LazyPagesLost',
+  'RootUnknown',
+  'UnknownFiles',
+])
+
+/** Whether by an error of `sendAll` the move comes to nothing, for the reason that it has. */
+export const isGivenUp = (error: unknown): error is PodferryError =>
+  error instanceof PodferryError && FINAL.has(error.reason)
+
 const BACKOFF = { baseMs: 50, maxMs: 2_000 }
 
 /**
  * Resolves when the destination agent has answered for every part in this very call.
  *
  * @returns the bytes of all parts, and a peer that later parts may use
- * @throws PodferryError `DestinationUnreachable` when patience ends, an AbortError when the signal says that nobody wants them
+ * @throws PodferryError `DestinationUnreachable` when patience ends, or with the destination's own reason; an AbortError when the signal says that nobody wants them
  */
 export async function sendAll(
   ctx: AgentContext,
@@ -63,6 +80,7 @@ export async function sendAll(
       return { bytes, peer }
     } catch (error) {
       signal.throwIfAborted()
+      if (isGivenUp(error)) throw error
       // Another agent may serve that node by now: it must be told of the keepers before anything else.
       peer = undefined
       const waitMs = backoffMs(BACKOFF, ++failures, Math.random())
@@ -83,19 +101,34 @@ export const packed = (
   what,
   async send(peer) {
     const { body, done } = pack()
+    let noRoom: PodferryError | undefined
     try {
       const whole = done.catch((error) => {
+        // The other end says only that the body broke off.
+        if (hasNoRoom(error)) noRoom = diskFull(what, error)
         body.destroy(error)
         throw error
       })
       const sent = send(peer, body).finally(() => body.destroy())
-      const [answer] = await allSettled([sent, whole])
+      const [answer] = await allSettled([sent, whole]).catch((error) => {
+        throw noRoom ?? error
+      })
       return answer
     } finally {
       body.destroy()
     }
   },
 })
+
+/** By tar's own words too. */
+const hasNoRoom = (error: unknown): boolean => isDiskFull(error) || /No space left on device/.test(String(error))
+
+const diskFull = (what: string, cause: unknown): PodferryError =>
+  new PodferryError({
+    reason: 'DiskFull',
+    message: `/run/podferry on the source node is full, ${what} cannot be packed; free space there`,
+    cause,
+  })
 
 async function begin(
   ctx: AgentContext,

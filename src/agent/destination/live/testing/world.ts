@@ -112,17 +112,30 @@ export class World {
 
   /** @returns false when the destination agent refuses or was killed: a source agent asks again, or gives up */
   async send(): Promise<boolean> {
-    const target = { namespace: 'ns', migrationName: 'm', migrationUID: UID }
-    const common = () => ({ target, migration: structuredClone(this.migration), signal: new AbortController().signal })
-    const containers = [{ name: CONTAINER, pagePort: 1 }]
-    const peer = { peerNode: 'source', peerAddress: '192.0.2.1' }
-    const body = () => Readable.from([Buffer.from('x')])
-    const root = `layer:${CONTAINER}` as const
+    const common = this.#request()
+    const images = () => ({ ...common, container: CONTAINER, body: Readable.from([Buffer.from('x')]) })
     return (
-      (await this.#asProcess((agent) => agent.receiver.begin({ ...common(), ...peer, containers }))) &&
-      (await this.#asProcess((agent) => agent.receiver.files({ ...common(), root, level: 1, body: body() }))) &&
-      (await this.#asProcess((agent) => agent.receiver.images({ ...common(), container: CONTAINER, body: body() })))
+      (await this.begin()) &&
+      (await this.sendLayer(1)) &&
+      (await this.#asProcess((agent) => agent.receiver.images(images())))
     )
+  }
+
+  begin(): Promise<boolean> {
+    const peer = { peerNode: 'source', peerAddress: '192.0.2.1', containers: [{ name: CONTAINER, pagePort: 1 }] }
+    return this.#asProcess((agent) => agent.receiver.begin({ ...this.#request(), ...peer }))
+  }
+
+  sendLayer(level: 0 | 1): Promise<boolean> {
+    const body = Readable.from([Buffer.from('x')])
+    return this.#asProcess((agent) =>
+      agent.receiver.files({ ...this.#request(), root: `layer:${CONTAINER}`, level, body }),
+    )
+  }
+
+  #request() {
+    const target = { namespace: 'ns', migrationName: 'm', migrationUID: UID }
+    return { target, migration: structuredClone(this.migration), signal: new AbortController().signal }
   }
 
   /** kill -9 of the agent. */

@@ -14,6 +14,8 @@ export interface Destination {
   reachable: boolean
   /** Lost when that agent is restarted. */
   begun: boolean
+  /** The reason for which it takes nothing more, and never will. */
+  refusal: string | undefined
   /** What it has acknowledged to the agent process that asked, by name. */
   readonly staged: Map<string, object>
 }
@@ -25,6 +27,9 @@ interface Fakes {
   /** Which agent process this is. */
   process: object
   effect: Effect
+  /** Whether the agent has its certificate. */
+  certified(): boolean
+  journalFull(): boolean
   sleep: LiveSourceDependencies['sleep']
   uid: string
   podUID: string
@@ -55,6 +60,8 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
     effect(() => {
       if (!destination.reachable || !destination.begun)
         throw new PodferryError({ reason: 'PeerBroke', message: 'the connection broke', retry: 'backoff' })
+      const reason = destination.refusal
+      if (reason !== undefined) throw new PodferryError({ reason, message: 'never', retry: 'backoff' })
       destination.staged.set(what, process)
       return { bytes: 1 }
     })
@@ -81,11 +88,19 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
       packFiles: pack,
       packImages: pack,
     },
+    checkIdentity: () => {
+      if (world.certified()) return
+      throw new PodferryError({ reason: 'IdentityPending', message: 'no certificate yet', retry: 'backoff' })
+    },
     journal: {
       setAside: [],
       read: (key) => journal.get(key),
       list: () => [...journal.values()],
-      write: (entry) => effect(() => void journal.set(entry.uid, entry)),
+      write: (entry) =>
+        effect(() => {
+          if (world.journalFull()) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+          journal.set(entry.uid, entry)
+        }),
       remove: (key) => effect(() => void journal.delete(key)),
     },
     places: {
@@ -100,6 +115,7 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
         }),
       stoppedAt: () => Promise.resolve(undefined),
       isServing: (folder) => effect(() => node.box(folder).dump?.served === true),
+      isFull: () => effect(() => false),
       said: () => effect(() => ({ criuLog: [], runc: '' })),
       freePorts: (count) => effect(() => Array.from({ length: count }, (_, index) => index + 1)),
     },
@@ -119,6 +135,7 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
           if (dump === undefined || !exists) return { is: 'absent' }
           return dump.job === 'running' ? { is: 'running', pid: 1 } : { is: 'ended', exitCode: dump.job }
         }),
+      lives: (folder) => effect(() => [undefined, 'gone'].every((end) => node.box(folder).dump?.criu !== end)),
       kill: (folder) => effect(() => node.killDump(folder)),
     },
     keepers: {

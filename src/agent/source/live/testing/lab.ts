@@ -69,7 +69,7 @@ export async function labDependencies(
       sendFiles: () => Promise.reject(new Error('nothing is sent here')),
       sendImages: () => Promise.reject(new Error('nothing is sent here')),
     }),
-    ...{ kubeletRoot: '/var/lib/kubelet', address: '127.0.0.1', wake: () => undefined },
+    ...{ kubeletRoot: '/var/lib/kubelet', address: '127.0.0.1', wake: () => undefined, checkIdentity: () => undefined },
     sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}),
     recorder: { event: () => undefined, flush: async () => undefined },
     async close() {

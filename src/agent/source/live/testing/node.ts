@@ -117,7 +117,7 @@ export class Node {
 
   /** Somebody kills runc; CRIU works on. */
   killRunc(box: Box): void {
-    if (box.dump?.job === 'running' && box.dump.criu === 'serving') box.dump.job = 137
+    if (box.dump?.job === 'running') box.dump.job = 137
   }
 
   openKeeper(folder: string): void {

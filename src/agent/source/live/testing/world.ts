@@ -35,9 +35,13 @@ export class World {
   readonly node: Node
   journal = new Map<string, LiveEntry>()
   destination: Destination & { pod: 'none' | 'waits' | 'runs' | 'removed'; whole: boolean } = {
-    ...{ reachable: true, begun: false, staged: new Map(), pod: 'none', whole: false },
+    ...{ reachable: true, begun: false, refusal: undefined, staged: new Map(), pod: 'none', whole: false },
   }
   api: 'up' | 'down' = 'up'
+  /** The disk with the journal takes nothing more. */
+  journalFull = false
+  /** An agent that was just started has none yet. */
+  certified = true
   /**
    * What becomes of the next writes. `silent`: it happens, but its answer is lost; `late`: it happens some time later, if at all;
    * `overtaken`: another's write comes first.
@@ -202,7 +206,7 @@ export class World {
       })
     const deps = fakeDependencies({
       ...{ node: this.node, destination: this.destination, journal: this.journal, process, effect, sleep },
-      ...{ uid: UID, podUID: POD_UID },
+      ...{ uid: UID, podUID: POD_UID, certified: () => this.certified, journalFull: () => this.journalFull },
       beforeFenceEnds: (by) => this.#judge(by),
       afterwards: () => this.checkCopies(),
     })
