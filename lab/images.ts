@@ -20,6 +20,7 @@ export interface Image {
 const BUILDERS: Record<string, () => Promise<Image>> = {
   'pause:1': () => staticImage('pause', { Entrypoint: ['/pause'] }),
   'counter:1': () => staticImage('counter', { Entrypoint: ['/counter'] }),
+  'ledger:1': () => staticImage('ledger', { Entrypoint: ['/ledger'] }),
   'hog:1': () => staticImage('hog', { Entrypoint: ['/hog'], Cmd: ['64'] }),
   'busybox:1': async () => ({
     layers: [{ items: await busybox(), contentKey: await treeKey() }],

@@ -13,12 +13,12 @@ import { lastRecord } from './kafka-records.ts'
 
 export type BusName = 'kubernetes' | 'kafka'
 
-const NAMESPACE = 'podferry-system'
+export const NAMESPACE = 'podferry-system'
 const OVERLAYS: Record<BusName, string> = { kubernetes: 'lab', kafka: 'lab-kafka' }
 /** `bin/lab`, without a shell in between. */
 const LAB = [process.execPath, join(CHECKOUT, 'lab/main.ts')]
 /** Registry, event handler and agent answer on the loopback of their node. */
-const HEALTH = ['http://127.0.0.1:5577/v2/', 'http://127.0.0.1:5579/healthz', 'http://127.0.0.1:5580/healthz']
+export const HEALTH = ['http://127.0.0.1:5577/v2/', 'http://127.0.0.1:5579/healthz', 'http://127.0.0.1:5580/healthz']
 const ROLLOUT_SECONDS = 180
 
 /**

@@ -50,6 +50,14 @@ export const counterPod = (options: {
     command: ['/counter', String(options.intervalMs ?? 20), ...(options.witness ? [options.witness] : [])],
   })
 
+/** Keeps a book of numbers in memory and in files, and tells the witness of each; see lab/images/ledger.c. */
+export const ledgerPod = (options: { name: string; node: string; witness: string; mebibytes: number }) =>
+  barePod({
+    ...options,
+    image: 'ledger:1',
+    command: ['/ledger', '20', options.witness, String(options.mebibytes), '/book'],
+  })
+
 /** Creates a pod and waits until it runs. */
 export async function runPod(client: KubeClient, pod: ReturnType<typeof barePod>): Promise<Pod> {
   await client.create(PODS, pod)

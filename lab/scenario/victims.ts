@@ -36,23 +36,6 @@ export async function signal(name: NodeName, victim: Victim, which: 'KILL' | 'ST
   return pids.length
 }
 
-/** Processes of a live migration: name and command line as `ps` shows them. */
-const TOOLS = {
-  criu: '^criu ',
-  runc: '^runc .*(checkpoint|restore) ',
-  wrapper: '^podferry-runc ',
-  keeper: '^node .*agent/pages/',
-} as const
-
-/** @returns how many processes of the tool got SIGKILL */
-export async function killMatching(name: NodeName, tool: keyof typeof TOOLS): Promise<number> {
-  const output = await node(name).exec(['ps', '-eo', 'pid=,comm=,args='])
-  const processes = output.split('\n').map((line) => /^\s*(\d+)\s+(.*)$/.exec(line) ?? [])
-  const pids = processes.flatMap(([, pid, line]) => (pid && line && new RegExp(TOOLS[tool]).test(line) ? [pid] : []))
-  if (pids.length > 0) await node(name).exec(['sh', '-c', 'kill -KILL "$@" 2>/dev/null; true', 'sh', ...pids])
-  return pids.length
-}
-
 /** Kills the role wherever it runs. */
 export async function killEverywhere(victim: Victim): Promise<number> {
   const counts = await Promise.all(NODES.map((name) => signal(name, victim, 'KILL')))

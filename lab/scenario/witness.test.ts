@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { violations, violationsOfReturn } from './witness.ts'
+import { readReport, violations, violationsOfReturn, violationsWithPowerCut } from './witness.ts'
 
 const report = (number: number, from = 'a', nonce = 'n') => ({ nonce, number, from, at: number })
 
@@ -32,4 +32,48 @@ const CRIMES_OF_RETURN: Record<string, [ReturnType<typeof report>[], RegExp]> = 
 for (const [crime, [reports, sentence]] of Object.entries(CRIMES_OF_RETURN)) {
   test(`after a return the witness tells ${crime}`, () =>
     assert.match(violationsOfReturn(reports).join('\n'), sentence))
+}
+
+test('a program that finds spoilt what it has told before is believed, and told of once', () => {
+  const broken = { ...report(2), broken: 'memory' }
+  const found = violations([report(1), broken, { ...broken, number: 3 }])
+  assert.deepEqual(found, ['number 2 from a: the program finds its memory spoilt'])
+})
+
+test("a report says what its sender says, at the sender's time", () => {
+  assert.deepEqual(readReport('00ff 12 1 1500250 ok\n', '10.0.0.1'), {
+    nonce: '00ff',
+    number: 12,
+    from: '10.0.0.1',
+    at: 1500.25,
+  })
+  assert.equal(readReport('00ff 12 1 1500250 deed\n', '10.0.0.1').broken, 'deed')
+  assert.deepEqual(Object.keys(readReport('00ff 12 1\n', '10.0.0.1')), ['nonce', 'number', 'from', 'at'])
+})
+
+const AT_B = { at: 2, isThere: (address: string) => address.startsWith('b') }
+
+test('what was on a node that was switched off may begin afresh there', () => {
+  const reports = [report(1), report(2, 'b'), { ...report(1, 'b2', 'm'), at: 9 }, { ...report(2, 'b2', 'm'), at: 10 }]
+  assert.deepEqual(violationsWithPowerCut(reports, AT_B, violations), [])
+})
+
+const CRIMES_WITH_POWER_CUT: Record<string, [ReturnType<typeof report>[], RegExp]> = {
+  'a fresh start on the other node': [[report(1), report(2, 'b'), { ...report(1, 'a', 'm'), at: 9 }], /no power cut/],
+  'a fresh start before the power was cut': [[report(1, 'b'), { ...report(1, 'b', 'm'), at: 2 }], /no power cut/],
+  'a program that goes on where it was switched off': [
+    [report(1, 'b'), { ...report(1, 'b', 'm'), at: 9 }, { ...report(2, 'b'), at: 10 }],
+    /switched off before/,
+  ],
+  'a lost number': [[report(1), report(3, 'b'), { ...report(1, 'b2', 'm'), at: 9 }], /number 3 .* follows number 1/],
+  'a second fresh start': [
+    [report(1, 'b'), { ...report(1, 'b2', 'm'), at: 9 }, { ...report(1, 'b2', 'o'), at: 10 }],
+    /another nonce/,
+  ],
+  'two copies of the old program': [[report(1, 'b'), report(2), report(3, 'b')], /had been left/],
+}
+
+for (const [crime, [reports, sentence]] of Object.entries(CRIMES_WITH_POWER_CUT)) {
+  test(`with the power cut the witness tells ${crime}`, () =>
+    assert.match(violationsWithPowerCut(reports, AT_B, violations).join('\n'), sentence))
 }

@@ -14,6 +14,8 @@ export interface Report {
   at: number
   /** What the program says about itself, as JSON; counters say something else here, or nothing. */
   state?: string
+  /** What the program itself finds spoilt of what it has told before. */
+  broken?: string
 }
 
 export interface Witness {
@@ -29,10 +31,7 @@ export async function startWitness(address: string): Promise<Witness> {
   const socket = createSocket('udp4')
   // A test that fails before it closes its witness must still end.
   socket.unref()
-  socket.on('message', (message, { address: from }) => {
-    const [nonce = '', number = '', ...rest] = message.toString().trim().split(' ')
-    reports.push({ nonce, number: Number(number), from, at: Date.now(), state: rest.join(' ') })
-  })
+  socket.on('message', (message, { address: from }) => reports.push(readReport(message.toString(), from)))
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject)
     socket.bind(0, address, resolve)
@@ -42,6 +41,17 @@ export async function startWitness(address: string): Promise<Witness> {
     reports,
     close: () => new Promise((resolve) => socket.close(() => resolve())),
   }
+}
+
+/** @param message `NONCE NUMBER PID [MICROSECONDS VERDICT]`, as counter and ledger send it, or `NONCE NUMBER JSON` of other programs */
+export function readReport(message: string, from: string): Report {
+  const [nonce = '', number = '', ...rest] = message.trim().split(' ')
+  if (rest[0]?.startsWith('{')) return { nonce, number: Number(number), from, at: Date.now(), state: rest.join(' ') }
+  const [, microseconds, verdict] = rest
+  // The sender's own clock is the machine's, and it knows no waiting in a queue.
+  const at = microseconds === undefined ? Date.now() : Number(microseconds) / 1000
+  const broken = verdict === undefined || verdict === 'ok' ? {} : { broken: verdict }
+  return { nonce, number: Number(number), from, at, ...broken }
 }
 
 /**
@@ -57,6 +67,8 @@ export function violations(reports: readonly Report[]): string[] {
     if (previous && report.nonce !== previous.nonce) found.push(`a fresh start: ${describe(report)} has another nonce`)
     if (previous && report.number !== previous.number + 1)
       found.push(`${describe(report)} follows ${describe(previous)}`)
+    if (report.broken !== undefined && report.broken !== previous?.broken)
+      found.push(`${describe(report)}: the program finds its ${report.broken} spoilt`)
     if (previous && report.from !== previous.from) left.add(previous.from)
     if (left.has(report.from)) found.push(`${describe(report)}: this copy had been left for another`)
     previous = report
@@ -75,6 +87,40 @@ export function violationsOfReturn(reports: readonly Report[]): string[] {
   if (away < 0) return violations(reports)
   const [before, there, after] = [reports.slice(0, away), reports.slice(away, back), reports.slice(back)]
   return [...violations([...before, ...after]), ...violations([...before.slice(-1), ...there])]
+}
+
+/** The power of a node was cut: what ran there may begin afresh there, once; nothing of before may go on there. */
+export interface PowerCut {
+  /** Milliseconds since the epoch. */
+  at: number
+  /** Whether a pod with that address is on the node. */
+  isThere(address: string): boolean
+}
+
+/**
+ * What a witness holds against a migration during which the power of a node was cut: each program that began is judged by itself. Pure.
+ *
+ * @param judge `violations`, or `violationsOfReturn` where the migration says that it has undone the work since the commit
+ */
+export function violationsWithPowerCut(
+  reports: readonly Report[],
+  cut: PowerCut,
+  judge: (reports: readonly Report[]) => string[],
+): string[] {
+  const nonce = reports[0]?.nonce
+  const [old, fresh] = [
+    reports.filter((report) => report.nonce === nonce),
+    reports.filter((report) => report.nonce !== nonce),
+  ]
+  const first = fresh[0]
+  const ghost = old.find(({ from, at }) => at > cut.at && cut.isThere(from))
+  const excused = first === undefined || (first.at > cut.at && cut.isThere(first.from))
+  return [
+    ...(excused ? [] : [`a fresh start that no power cut excuses: ${describe(first)}`]),
+    ...(ghost && fresh.length > 0 ? [`${describe(ghost)}: its node was switched off before`] : []),
+    ...judge(old),
+    ...violations(fresh),
+  ]
 }
 
 /** The longest silence between two reports of different copies, in milliseconds: downtime as the outside saw it. */

@@ -6,7 +6,7 @@ import { type CacheEntry, cachePath, rebuild } from '../cache.ts'
 import { run } from '../run.ts'
 
 const SOURCES = join(import.meta.dirname, '..', 'images')
-const PROGRAMS = ['pause', 'counter', 'hog'] as const
+const PROGRAMS = ['pause', 'counter', 'hog', 'ledger'] as const
 export type CProgram = (typeof PROGRAMS)[number]
 
 /** The stamp carries the sources: an edited program is compiled again. */

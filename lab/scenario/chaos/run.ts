@@ -1,110 +1,154 @@
-/** One live migration of a counter with one blow in the middle, and everything that must hold afterwards. */
+/** One live migration of a ledger with one blow in the middle, and everything that must hold afterwards. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { condition, isFalse, isTrue } from '../../../src/api/conditions.ts'
 import type { Migration } from '../../../src/api/migration.ts'
+import { MIGRATIONS } from '../../../src/api/resources.ts'
 import type { KubeClient } from '../../../src/kube/client.ts'
-import { GATEWAY, type NodeName } from '../../places.ts'
-import { ready } from '../deploy.ts'
+import { node } from '../../cluster.ts'
+import { NODES, type NodeName, podRange } from '../../places.ts'
 import { eventually } from '../eventually.ts'
 import { leftovers } from '../leftovers.ts'
 import { finished, startMigration } from '../migrate.ts'
-import { counterPod, podOrUndefined, removePod, restarts, runPod } from '../pods.ts'
-import { reaches, type Stage } from '../stages.ts'
-import { startWitness, violations, violationsOfReturn } from '../witness.ts'
-import type { Blow } from './blows.ts'
-
-export interface ChaosRun {
-  blow: Blow
-  /** The blow lands so long after the API server has said that the stage is reached. */
-  stage: Stage
-  delayMs: number
-}
+import type { NodeWitness } from '../node-witness.ts'
+import { violations, violationsOfReturn, violationsWithPowerCut } from '../witness.ts'
+import type { Struck } from './blows.ts'
+import { keepControllerOff } from './controller.ts'
+import { faultOfEnd, MOVED } from './expectations.ts'
+import { type Field, follow, placeNow } from './field.ts'
+import { type Home, othersIn, removeAll } from './home.ts'
+import type { Aim } from './plan.ts'
+import { whole } from './readiness.ts'
+import { type Step, stepsBetween } from './steps.ts'
 
 export interface Outcome {
-  hit: boolean
-  /** `moved`, or `rolled back (Reason)`. */
+  /** At which the blow may have landed; none when there was nothing to hit. */
+  steps: Step[]
+  /** `moved`, the reason of the rollback, or `none`. */
   end: string
   downtime: string
   /** One sentence each; empty when all held. */
   violations: string[]
+  migration?: Migration
+  /** Where the program runs on; undefined when the next run must begin with another. */
+  home?: Home
 }
 
-const SOURCE: NodeName = 'node-1'
-const DESTINATION: NodeName = 'node-2'
 const PATIENCE_S = 120
+/** All of a move's pages in about a second: there is a time in which they can be struck. */
+const RATE = '150mbit'
+
+/** Slow cables for the memory that follows, and an ear of the witness. Again after a node was booted. */
+export async function prepareNode(witness: NodeWitness, name: NodeName): Promise<void> {
+  await node(name).slow(RATE)
+  await witness.listen(name)
+}
 
 /** Never throws for what the migration did wrong: that is in the outcome. */
-export async function chaosRun(client: KubeClient, name: string, { blow, stage, delayMs }: ChaosRun): Promise<Outcome> {
-  await ready()
-  const witness = await startWitness(GATEWAY)
-  const found: string[] = []
-  let cure: (() => Promise<void>) | undefined
-  try {
-    await runPod(client, counterPod({ name, node: SOURCE, witness: witness.target }))
-    await eventually('it counts', async () => witness.reports.length > 10)
-    const started = await startMigration(client, { podName: name, destinationNode: DESTINATION, mode: 'Live' })
-    await reaches(client, started, stage)
-    await sleep(delayMs)
-    cure = await blow.land(SOURCE, DESTINATION)
+export async function chaosRun(client: KubeClient, witness: NodeWitness, home: Home, aim: Aim): Promise<Outcome> {
+  const { blow, step, delayMs } = aim
+  const source = home.node
+  const destination = NODES.find((name) => name !== source) ?? source
+  const nodes = { source, destination }
+  if (blow.takesAway) await keepControllerOff(client, nodes[blow.takesAway])
+  await blow.prepare?.(nodes)
+  await whole(client)
+  const began = Date.now()
+  await eventually('it counts', async () => witness.since(began).length > 5, 20_000, 20)
 
-    const end = await finished(client, started, (blow.patience ?? PATIENCE_S) * 1000).catch(async (error) => {
+  const { timeoutSeconds = 300 } = blow
+  const migration = await startMigration(client, {
+    podName: home.pod,
+    destinationNode: destination,
+    mode: 'Live',
+    timeoutSeconds,
+  })
+  const following = follow(client, migration)
+  const field: Field = { client, ...nodes, migration, place: following.place }
+  let struck: Struck | undefined
+  const found: string[] = []
+  try {
+    await following.reaches(step)
+    await sleep(delayMs)
+    const before = following.place()
+    struck = await blow.land(field, step)
+    const steps = struck === undefined ? [] : stepsBetween(before, await placeNow(field))
+    const end = await finished(client, migration, (blow.patience ?? PATIENCE_S) * 1000).catch(async (error) => {
       found.push(`no end: ${error.message}`)
-      return undefined
+      return await client.get(MIGRATIONS, migration.metadata.namespace, migration.metadata.name).catch(() => undefined)
     })
-    await cure?.()
-    if (end !== undefined) found.push(...(await judge(client, end, name, witness.reports, blow)))
-    await removeAll(client, name, end)
-    found.push(...(await left(client)))
+    await struck?.cure?.()
+    if (struck?.powerCut) await prepareNode(witness, struck.powerCut.node)
+    const next = end && (await judge(witness, { end, home, began, struck, found, destination }))
+    if (end && struck && steps.length > 0) {
+      const ending = { end: endOf(end), isCommitted: isTrue(end.status, 'Committed') }
+      const fault = faultOfEnd(blow.name, steps, ending, struck.journal)
+      if (fault) found.push(fault)
+    }
+    await blow.repair?.(nodes)
+    found.push(...(await left(client, next?.pod)))
     return {
-      hit: cure !== undefined,
+      steps,
       end: end === undefined ? 'none' : endOf(end),
       downtime: end?.status?.timings?.downtime ?? 'none',
       violations: found,
+      ...(end === undefined ? {} : { migration: end }),
+      // A pod that something was wrong with is taken away: the next run begins anew.
+      ...(next !== undefined && found.length === 0 ? { home: next } : {}),
     }
   } finally {
-    await cure?.().catch(() => {})
-    await witness.close()
+    following.close()
+    await struck?.cure?.().catch(() => {})
+    if (found.length === 0) await client.delete(MIGRATIONS, migration.metadata.namespace, migration.metadata.name)
+    else await removeAll(client)
   }
 }
 
 const endOf = ({ status }: Migration) =>
-  isTrue(status, 'Succeeded')
-    ? 'moved'
-    : `rolled back (${status?.failure?.reason ?? condition(status, 'Succeeded')?.reason})`
+  isTrue(status, 'Succeeded') ? MOVED : `${status?.failure?.reason ?? condition(status, 'Succeeded')?.reason}`
 
-async function judge(
-  client: KubeClient,
-  { status }: Migration,
-  name: string,
-  reports: Parameters<typeof violations>[0],
-  blow: Blow,
-): Promise<string[]> {
-  const found: string[] = []
+interface Case {
+  end: Migration
+  home: Home
+  began: number
+  struck: Struck | undefined
+  found: string[]
+  destination: NodeName
+}
+
+/** @returns where the program runs on */
+async function judge(witness: NodeWitness, one: Case): Promise<Home | undefined> {
+  const { end, home, began, struck, found, destination } = one
+  const { status } = end
   const moved = isTrue(status, 'Succeeded')
-  const survivor = moved ? (status?.destination?.podName ?? '') : name
-  const seen = reports.length
-  await eventually('it counts on', async () => reports.length > seen + 10, 30_000).catch(() =>
-    found.push(`the survivor ${survivor} does not count on`),
+  const survivor: Home = moved
+    ? { pod: status?.destination?.podName ?? '', node: destination }
+    : { pod: home.pod, node: home.node }
+  const now = Date.now()
+  await eventually('it counts on', async () => witness.since(now).length > 10, 60_000, 20).catch(() =>
+    found.push(`the survivor ${survivor.pod} does not count on`),
   )
-  const pod = await podOrUndefined(client, 'default', survivor)
-  if (pod === undefined) found.push(`the survivor ${survivor} is gone`)
-  else if (restarts(pod) > 0 && !blow.restarts) found.push(`the survivor was restarted ${restarts(pod)} time(s)`)
   if (moved && !isTrue(status, 'Restored')) found.push('success without a restore')
   if (!moved && !status?.failure?.reason) found.push('a failure without a reason')
   // Only a migration that says so may have undone work since the commit.
   const undone = !moved && isTrue(status, 'Committed') && (isFalse(status, 'Delivered') || isFalse(status, 'Restored'))
-  return [...found, ...(undone ? violationsOfReturn(reports) : violations(reports))]
+  const law = undone ? violationsOfReturn : violations
+  const reports = witness.since(began)
+  const cut = struck?.powerCut
+  found.push(...(cut ? violationsWithPowerCut(reports, { at: cut.at, isThere: isOn(cut.node) }, law) : law(reports)))
+  const speaker = reports.at(-1)?.from ?? ''
+  if (!isOn(survivor.node)(speaker)) found.push(`${speaker} is the last to speak, and not on ${survivor.node}`)
+  return survivor
 }
 
-async function removeAll(client: KubeClient, name: string, end: Migration | undefined): Promise<void> {
-  for (const pod of [name, end?.status?.destination?.podName]) {
-    if (pod !== undefined) await removePod(client, 'default', pod)
-  }
+/** @returns whether a pod with an address is on the node */
+const isOn = (name: NodeName) => {
+  const prefix = podRange(name).split('.').slice(0, 3).join('.')
+  return (address: string): boolean => address.startsWith(`${prefix}.`)
 }
 
 /** What was struck down may still be sweeping up after its restart. */
-async function left(client: KubeClient): Promise<string[]> {
-  const clean = async () => (await leftovers(client)).length === 0
-  await eventually('nothing is left behind', clean, 30_000, 500).catch(() => {})
-  return await leftovers(client)
+async function left(client: KubeClient, survivor: string | undefined): Promise<string[]> {
+  const all = async () => [...(await leftovers(client)), ...(await othersIn(client, survivor))]
+  await eventually('nothing is left behind', async () => (await all()).length === 0, 30_000, 300).catch(() => {})
+  return await all()
 }

@@ -264,6 +264,7 @@ export class World {
           }),
         // A look changes nothing.
         state: async (_, name) => this.jobs.get(name) ?? { is: 'absent' },
+        lives: async (_, name) => this.jobs.get(name)?.is === 'running',
         kill: (_, name) =>
           effect(() => {
             if (this.jobs.get(name)?.is !== 'running') return

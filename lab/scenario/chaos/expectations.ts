@@ -1,0 +1,225 @@
+/**
+ * How a move may end when it is struck: what the tables of docs/design/0002-live-mode.md ("What a crash leaves") and of 0001 say of
+ * each blow at each step. A pair that is not here cannot be hit. Pure.
+ */
+import type { Step } from './steps.ts'
+
+/** Of the journal's entry at the source right after its agent was killed. */
+export type JournalStep = 'none' | 'preparing' | 'dumping' | 'fenced' | 'failed'
+
+export const MOVED = 'moved'
+/** `moved`, or the reason of a rollback. */
+export type End = string
+
+/** Reasons that decide before the commit, so that nothing is undone; any other comes after it. */
+const BEFORE_COMMIT: ReadonlySet<End> = new Set([
+  'AgentRestarted',
+  'CheckpointFailed',
+  'ContainerNotRunning',
+  'ContainerReplaced',
+  'DestinationUnreachable',
+  'DiskFull',
+  'DiskTooSmall',
+  'DumpLost',
+  'FenceLost',
+  'JournalLost',
+  'LazyPagesLost',
+  'PodCgroupNotFound',
+  'TimedOut',
+])
+
+const AFTER_COMMIT: ReadonlySet<End> = new Set([
+  // The gate's keeper was made anew: before the commit nothing can be sent any more, after it nothing can be restored.
+  'ContainerReplaced',
+  'LazyPagesLost',
+  'PagesLost',
+  'RecoveredByPerson',
+  'RestoreFailed',
+  'RestoreLost',
+  'StagingLost',
+])
+
+type Ends = readonly End[]
+type Row = Partial<Record<Step, Ends>>
+
+const ALWAYS: Row = {
+  opening: [MOVED],
+  copying: [MOVED],
+  staging: [MOVED],
+  restoring: [MOVED],
+  paging: [MOVED],
+  removing: [MOVED],
+}
+
+/** What waits or restores at the destination is ended, and with it what was sent there. */
+const GATE_ENDED: Row = {
+  // Kubelet makes another, which waits from the beginning.
+  opening: [MOVED],
+  // Nothing was sent to the one that has ended, or all is lost with it.
+  copying: [MOVED, 'ContainerReplaced'],
+  staging: ['ContainerReplaced'],
+  restoring: ['ContainerReplaced', 'RestoreFailed', 'RestoreLost'],
+}
+
+const CUT_30: Row = {
+  ...ALWAYS,
+  // The pod does not stand still for longer than 30 s without progress.
+  copying: [MOVED, 'DestinationUnreachable'],
+  staging: [MOVED, 'DestinationUnreachable'],
+}
+
+/** Longer than every patience, and than the time-out of these runs, 60 s. */
+const CUT_75: Row = {
+  opening: ['TimedOut'],
+  copying: ['DestinationUnreachable', 'TimedOut'],
+  staging: ['DestinationUnreachable', 'TimedOut'],
+  restoring: ['PagesLost'],
+  // The last page may be there already.
+  paging: ['PagesLost', MOVED],
+  removing: [MOVED],
+}
+
+const EXPECTED = {
+  'source agent killed': { ...ALWAYS, copying: [MOVED, 'AgentRestarted'] },
+  'destination agent killed': ALWAYS,
+  'controller killed': ALWAYS,
+  'criu killed at the source': {
+    copying: ['CheckpointFailed', 'DumpLost'],
+    staging: ['DumpLost', 'PagesLost'],
+    restoring: ['PagesLost'],
+    // The last page may be there already.
+    paging: ['PagesLost', MOVED],
+    removing: [MOVED],
+  },
+  'criu killed at the destination': {
+    staging: ['LazyPagesLost'],
+    restoring: ['LazyPagesLost', 'RestoreFailed', 'RestoreLost', 'PagesLost'],
+    paging: ['PagesLost', MOVED],
+    removing: [MOVED],
+  },
+  'runc killed at the source': {
+    copying: ['CheckpointFailed', 'DumpLost'],
+    staging: ['DumpLost', 'PagesLost'],
+    // CRIU works on, and the source waits three seconds for its success.
+    restoring: ['PagesLost', MOVED],
+    paging: ['PagesLost', MOVED],
+    removing: [MOVED],
+  },
+  'runc killed at the destination': { restoring: ['RestoreFailed', 'RestoreLost'], paging: [MOVED] },
+  'wrapper killed': GATE_ENDED,
+  'page keeper killed at the source': {
+    copying: ['DumpLost'],
+    staging: ['DumpLost', 'PagesLost'],
+    restoring: ['PagesLost'],
+    paging: ['PagesLost', MOVED],
+    removing: [MOVED],
+  },
+  'page keeper killed at the destination': {
+    // Begun again when it was killed before the source knew of it; else the daemon finds nobody.
+    copying: [MOVED, 'LazyPagesLost'],
+    staging: ['LazyPagesLost', 'PagesLost'],
+    restoring: ['PagesLost'],
+    paging: ['PagesLost', MOVED],
+    removing: [MOVED],
+  },
+  'containerd killed at the source': ALWAYS,
+  'containerd killed at the destination': {
+    ...GATE_ENDED,
+    staging: ['ContainerReplaced', MOVED],
+    restoring: ['ContainerReplaced', 'RestoreFailed', 'RestoreLost', 'PagesLost', MOVED],
+    paging: [MOVED],
+    removing: [MOVED],
+  },
+  'kubelet killed at the source': ALWAYS,
+  'kubelet killed at the destination': { ...GATE_ENDED, paging: [MOVED], removing: [MOVED] },
+  'link of the destination cut for 1 s': ALWAYS,
+  'link of the source cut for 30 s': CUT_30,
+  'link of the destination cut for 30 s': CUT_30,
+  'link of the source cut for good': CUT_75,
+  // A destination that has not heard of the commit opens its gates when the link is back: the wrapper waits for 100 s.
+  'link of the destination cut for good': { ...CUT_75, restoring: ['PagesLost', MOVED] },
+  'API server silent for 20 s': ALWAYS,
+  'disk full at the source': {
+    ...ALWAYS,
+    opening: ['DiskFull'],
+    copying: ['DiskFull', MOVED],
+    staging: ['DiskFull', MOVED],
+  },
+  'disk full at the destination': {
+    ...ALWAYS,
+    opening: ['DiskTooSmall'],
+    copying: ['DiskTooSmall'],
+    staging: ['DiskTooSmall', MOVED],
+    restoring: [MOVED, 'RestoreFailed', 'RestoreLost', 'LazyPagesLost', 'PagesLost'],
+  },
+  'destination stopped and started': {
+    opening: [MOVED],
+    copying: ['DestinationUnreachable', 'ContainerReplaced'],
+    staging: ['DestinationUnreachable', 'ContainerReplaced'],
+    restoring: ['StagingLost'],
+    paging: ['PagesLost'],
+    removing: [MOVED],
+  },
+  'destination stopped for good': {
+    opening: ['TimedOut'],
+    copying: ['DestinationUnreachable', 'TimedOut'],
+    staging: ['DestinationUnreachable'],
+    restoring: ['RecoveredByPerson'],
+    paging: ['RecoveredByPerson'],
+    removing: [MOVED],
+  },
+  'source stopped and started': {
+    // Ready to be dumped before kubelet has started it again.
+    opening: [MOVED, 'ContainerNotRunning', 'PodCgroupNotFound'],
+    copying: ['AgentRestarted', 'FenceLost', 'DumpLost'],
+    staging: ['FenceLost', 'DumpLost', 'JournalLost'],
+    restoring: ['PagesLost'],
+    paging: ['PagesLost', MOVED],
+    removing: [MOVED],
+  },
+  'source stopped for good': {
+    opening: ['TimedOut'],
+    copying: ['TimedOut', 'AgentRestarted'],
+    staging: ['TimedOut'],
+    restoring: ['PagesLost'],
+    paging: ['PagesLost', MOVED],
+    removing: [MOVED],
+  },
+} as const satisfies Record<string, Row>
+
+export type BlowName = keyof typeof EXPECTED
+
+const rowOf = (blow: BlowName): Row => EXPECTED[blow]
+
+/** Whether there is something to hit. */
+export const canHit = (blow: BlowName, step: Step): boolean => rowOf(blow)[step] !== undefined
+
+/**
+ * @param steps at which the blow may have landed
+ * @param journal of the source, where its agent was killed: what it says decides
+ * @returns the ends that the design allows
+ */
+export function expectedEnds(blow: BlowName, steps: readonly Step[], journal?: JournalStep): Ends {
+  const ends = new Set(steps.flatMap((step) => rowOf(blow)[step] ?? []))
+  if (blow !== 'source agent killed' || journal === undefined) return [...ends]
+  if (journal === 'none' || journal === 'fenced') ends.delete('AgentRestarted')
+  else if (ends.has('AgentRestarted')) ends.delete(MOVED)
+  return [...ends]
+}
+
+/** What is known of the end of a move. */
+export interface Ending {
+  end: End
+  isCommitted: boolean
+}
+
+/** @returns what is wrong with the end; undefined when the design's tables allow it */
+export function faultOfEnd(blow: BlowName, steps: readonly Step[], ending: Ending, journal?: JournalStep) {
+  const { end, isCommitted } = ending
+  const expected = expectedEnds(blow, steps, journal)
+  if (!expected.includes(end)) {
+    return `ended with ${end}; the design allows ${expected.join(', ') || 'nothing'} after ${blow} while ${steps.join(' or ')}`
+  }
+  if (end === MOVED || (isCommitted ? AFTER_COMMIT : BEFORE_COMMIT).has(end)) return undefined
+  return `ended with ${end}, which cannot be the reason ${isCommitted ? 'after' : 'before'} the commit`
+}
