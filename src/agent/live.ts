@@ -6,7 +6,7 @@ import { createLiveDestination } from './destination/live/handler.ts'
 import { nodeMounts } from './destination/live/root.ts'
 import type { Fence } from './fence/fence.ts'
 import { labelNode } from './install/label.ts'
-import { installLive } from './install/live.ts'
+import { installLive, type LiveAbility } from './install/live.ts'
 import { nodeCommands } from './install/node-commands.ts'
 import { createJobs } from './jobs/jobs.ts'
 import { LIVE_JOURNAL_FOLDER, openJournal } from './journal.ts'
@@ -18,6 +18,7 @@ import { createKeepers } from './pages/keepers.ts'
 import type { IdentityHolder } from './peer/identity.ts'
 import { openLivePeer } from './peer/live-client.ts'
 import type { Uploads } from './peer/uploads.ts'
+import { createPreflight } from './preflight/preflight.ts'
 import type { CriClient } from './runtime/cri.ts'
 import { liveEntrySchema } from './source/live/entry.ts'
 import { createLiveSource } from './source/live/handler.ts'
@@ -51,6 +52,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
     openPeer: (peer) => openLivePeer({ ...peer, identity, selfAddress: nodeAddress }),
     checkIdentity: () => void identity.current(),
     node: nodeCommands,
+    preflight: createPreflight(hostRoot, nodeCommands),
     address: nodeAddress,
     sleep: pause,
   })
@@ -66,12 +68,13 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
     destination,
     receiver: destination.receiver,
     /** Makes the node able and says so by its label; a node that is not able serves mode Image all the same. */
-    async install(): Promise<void> {
+    async install(): Promise<LiveAbility> {
       const mayRestart = options.isIdle()
       const ability = await installLive({ hostRoot, log, runtimeSocket, mayRestart })
       if (!ability.able)
         log.warn({ reason: ability.reason }, `this node can't take part in live moves: ${ability.message}`)
       await labelNode(client, nodeName, ability.able)
+      return ability
     },
   }
 }

@@ -12,9 +12,11 @@ import { createStore } from './destination/arrival.ts'
 import { createDestinationHandler } from './destination/handler.ts'
 import { createRestoreLogs } from './destination/restore-log.ts'
 import { checkRoom } from './destination/room.ts'
+import { reportFacts } from './facts/report.ts'
 import { createFence } from './fence/fence.ts'
 import { startHealth } from './health.ts'
 import { install, uninstall } from './install/install.ts'
+import { nodeCommands } from './install/node-commands.ts'
 import { JOURNAL_FOLDER, openJournal } from './journal.ts'
 import { createKubelet, type KubeletOptions } from './kubelet.ts'
 import { createLive } from './live.ts'
@@ -22,6 +24,7 @@ import { sendArchive } from './peer/client.ts'
 import { createAgentIdentity } from './peer/identity.ts'
 import { startPeerServer } from './peer/server.ts'
 import { Uploads } from './peer/uploads.ts'
+import { createPreflight } from './preflight/preflight.ts'
 import { createContainerdImages } from './runtime/containerd-images.ts'
 import { createContainerdTasks } from './runtime/containerd-tasks.ts'
 import { createCriClient } from './runtime/cri.ts'
@@ -87,6 +90,7 @@ export async function runAgent(
     kubelet: createKubelet({ ...settings.kubelet, nodeName, address: nodeAddress, log }),
     kubeletRoot,
     install: () => install(hostRoot),
+    preflight: createPreflight(hostRoot, nodeCommands),
     dumpEnded: (containerID) => dumpEnded(hostRoot, containerID),
     resumeContainer: async (containerID) => await tasks?.resume(containerID),
     send: (delivery) => sendArchive({ ...delivery, identity }),
@@ -109,7 +113,10 @@ export async function runAgent(
   await install(hostRoot).catch((err) =>
     log.error({ err }, 'the fence cannot be installed; pods cannot leave this node'),
   )
-  await live.install().catch((err) => log.error({ err }, 'this node cannot be made ready for live moves'))
+  const ability = await live.install().catch((err) => {
+    log.error({ err }, 'this node cannot be made ready for live moves')
+    return { able: false, reason: 'LiveInstallFailed', message: (err as Error).message } as const
+  })
   let listening = false
   const health = await startHealth(() => [
     ...(loop.isReady() ? [] : ['the API server has not told all Migrations and pods yet']),
@@ -121,6 +128,17 @@ export async function runAgent(
   // At once too: after a reboot, marks that let restored pods start again are missing.
   sweep()
   const sweeping = setInterval(sweep, SWEEP_MS)
+  const endFacts = reportFacts({
+    ...{ client, nodeName, log },
+    sources: {
+      ...{ hostRoot, cri, node: nodeCommands, now: ctx.now },
+      runtimeSocket: settings.runtimeSocket,
+      runtimeRoot: settings.runtimeRoot,
+      live: ability,
+      kubeletInsecureTls: settings.kubelet.insecureTls === true,
+      serverTime: () => client.serverTime(),
+    },
+  })
   log.info({ hostRoot, open: open().length }, 'agent started')
 
   const ended = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
@@ -143,7 +161,7 @@ export async function runAgent(
   await ended
 
   clearInterval(sweeping)
-  await Promise.all([server?.close(), source.close(PATIENCE_MS), loop.stop(), keepIdentity])
+  await Promise.all([endFacts(), server?.close(), source.close(PATIENCE_MS), loop.stop(), keepIdentity])
   // Anything open needs hook and configuration again; else the node is left as it was found.
   if (open().length === 0) await uninstall(hostRoot).catch((err) => log.error({ err }, 'not uninstalled'))
   await Promise.all([recorder.flush(), health.close()])

@@ -23,6 +23,9 @@ export const RUNTIME_CLASS = 'podferry'
 /** On a node, with value `true`: its agent has found everything that mode Live needs. */
 export const LIVE_LABEL = `${GROUP}/live`
 
+/** On a node: what its agent reports of it, as JSON; see node-facts.ts. */
+export const FACTS_ANNOTATION = `${GROUP}/facts`
+
 /** On a destination pod: the Migration's UID. A hint for people and caches; it gives no right to any state. */
 export const MIGRATION_UID_LABEL = `${GROUP}/migration-uid`
 export const MIGRATION_NAME_ANNOTATION = `${GROUP}/migration`

@@ -12,14 +12,30 @@ export interface Container {
   command?: string[]
   args?: string[]
   restartPolicy?: string
-  resources?: { requests?: Record<string, string>; limits?: Record<string, string> }
-  volumeMounts?: { name: string; mountPath: string; readOnly?: boolean }[]
+  tty?: boolean
+  stdin?: boolean
+  resources?: { requests?: Record<string, string>; limits?: Record<string, string>; claims?: { name: string }[] }
+  volumeMounts?: { name: string; mountPath: string; readOnly?: boolean; mountPropagation?: string }[]
+  volumeDevices?: { name: string; devicePath: string }[]
+  livenessProbe?: Probe
+  securityContext?: { privileged?: boolean; seccompProfile?: SeccompProfile }
+}
+
+export interface Probe {
+  /** The API server fills in the defaults. */
+  periodSeconds?: number
+  timeoutSeconds?: number
+  failureThreshold?: number
+}
+
+interface SeccompProfile {
+  type: string
 }
 
 export interface Volume {
   name: string
   emptyDir?: object
-  hostPath?: { path: string }
+  hostPath?: { path: string; type?: string }
   configMap?: object
   secret?: object
   projected?: object
@@ -54,6 +70,7 @@ export interface PodSpec {
   affinity?: object
   nodeSelector?: Record<string, string>
   serviceAccountName?: string
+  securityContext?: { seccompProfile?: SeccompProfile }
 }
 
 interface ContainerState {
@@ -83,6 +100,7 @@ export interface Pod extends KubeObject {
     hostIP?: string
     conditions?: { type: string; status: string; reason?: string; message?: string }[]
     containerStatuses?: ContainerStatus[]
+    ephemeralContainerStatuses?: ContainerStatus[]
   }
 }
 
@@ -94,6 +112,15 @@ export interface Node extends KubeObject {
     addresses?: { type: string; address: string }[]
     nodeInfo?: { architecture: string; containerRuntimeVersion: string; kernelVersion: string; operatingSystem: string }
   }
+}
+
+export interface PersistentVolumeClaim extends KubeObject {
+  spec: { volumeName?: string; accessModes?: string[]; storageClassName?: string }
+}
+
+/** As far as it matters whether another node can have the volume too. */
+export interface PersistentVolume extends KubeObject {
+  spec: { local?: { path: string }; hostPath?: { path: string }; nodeAffinity?: object }
 }
 
 const conditionTrue = (

@@ -36,6 +36,8 @@ const CONTROLLER: Part = {
     WRITE_STATUS,
     rule('', 'pods', 'get list watch create delete'),
     rule('', 'nodes', 'get list watch'),
+    // Preflight: whether the bytes of a claim lie on the source's own disk.
+    rule('', 'persistentvolumeclaims persistentvolumes', 'get'),
     RECORD_EVENTS,
     rule(CERTIFICATES, 'certificatesigningrequests', 'get list watch delete'),
     rule(CERTIFICATES, 'certificatesigningrequests/approval certificatesigningrequests/status', 'update patch'),
@@ -56,7 +58,7 @@ const AGENT: Part = {
     rule(GROUP, 'migrations', 'get list watch'),
     WRITE_STATUS,
     rule('', 'pods', 'get list watch'),
-    // patch: the label that says whether mode Live works there; a ValidatingAdmissionPolicy allows it on the agent's own node only.
+    // patch: the label that says whether mode Live works there, and the annotation with the node's facts; a ValidatingAdmissionPolicy allows it on the agent's own node only.
     rule('', 'nodes', 'get patch'),
     rule('', 'nodes/checkpoint', 'create'),
     RECORD_EVENTS,

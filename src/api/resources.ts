@@ -2,7 +2,7 @@
 import type { Resource } from '../kube/resource.ts'
 import type { Migration } from './migration.ts'
 import { GROUP, VERSION } from './names.ts'
-import type { Node, Pod } from './pod.ts'
+import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from './pod.ts'
 
 export const MIGRATIONS: Resource<Migration> = {
   group: GROUP,
@@ -12,3 +12,15 @@ export const MIGRATIONS: Resource<Migration> = {
 }
 export const PODS: Resource<Pod> = { group: '', version: 'v1', plural: 'pods', namespaced: true }
 export const NODES: Resource<Node> = { group: '', version: 'v1', plural: 'nodes', namespaced: false }
+export const CLAIMS: Resource<PersistentVolumeClaim> = {
+  group: '',
+  version: 'v1',
+  plural: 'persistentvolumeclaims',
+  namespaced: true,
+}
+export const VOLUMES: Resource<PersistentVolume> = {
+  group: '',
+  version: 'v1',
+  plural: 'persistentvolumes',
+  namespaced: false,
+}

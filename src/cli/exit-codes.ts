@@ -5,6 +5,7 @@ export const EXIT = {
   usage: 2,
   migrationFailed: 3,
   timedOut: 4,
+  blocked: 5,
   interrupted: 130,
 } as const
 

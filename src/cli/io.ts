@@ -2,7 +2,7 @@
 import type { Writable } from 'node:stream'
 
 export interface Io {
-  stdout: Writable
+  stdout: Writable & { isTTY?: boolean; columns?: number }
   stderr: Writable & { isTTY?: boolean; columns?: number }
   /** Wall clock; ages and dates. */
   now(): Date

@@ -8,6 +8,7 @@ const ROOT = join(import.meta.dirname, '../..')
 const BIRTHPLACES = [
   'src/controller/checks/*.ts',
   'src/controller/steps/*.ts',
+  'src/agent/preflight/judge.ts',
   'src/agent/{criu-log,kubelet,kubelet-errors}.ts',
   'src/agent/source/{checkpoint,disk,preconditions,report,unwind}.ts',
   'src/agent/source/live/{abort,cut,deliver,prepare,report,runc,send}.ts',
@@ -16,6 +17,7 @@ const BIRTHPLACES = [
 ]
 /** As a field, as the first argument of a helper, as the last one, as a cell of a table, as a constant. */
 const FORMS = [
+  /\b(?:blocks|warns|found|older)\(\s*'([A-Z]\w+)'/g,
   /reason: (?:\w+ \? )?'([A-Z]\w+)'/g,
   /reason: [^,]*(?:\?\?|:) '([A-Z]\w+)'/g,
   /\b(?:fail|no|refuse)\('([A-Z]\w+)'/g,
@@ -48,8 +50,9 @@ async function reasonsInCode(): Promise<Set<string>> {
   return new Set([...reasons].filter((reason) => !PEACEFUL.includes(reason) && !KUBELETS.test(reason)))
 }
 
-test('docs/reasons.md has every reason of the code and no other', async () => {
-  const text = await readFile(join(ROOT, 'docs/reasons.md'), 'utf8')
+test('docs/reasons.md and docs/preflight.md have every reason of the code and no other', async () => {
+  const pages = ['docs/reasons.md', 'docs/preflight.md'].map((page) => readFile(join(ROOT, page), 'utf8'))
+  const text = (await Promise.all(pages)).join('\n')
   const words = (line: string) => [...line.matchAll(/`(\w+)`/g)].map(([, word = '']) => word)
   const rows = text.split('\n').filter((line) => line.startsWith('| `') && !line.startsWith('| `Succeeded'))
   const told = rows.flatMap((row) => words(row.split('|')[1] ?? ''))
@@ -57,4 +60,29 @@ test('docs/reasons.md has every reason of the code and no other', async () => {
   assert.ok(known.size > 70, `only ${known.size} reasons found: do the patterns still fit the code?`)
   assert.deepEqual({ missing: [...known].filter((reason) => !words(text).includes(reason)) }, { missing: [] })
   assert.deepEqual({ invented: told.filter((reason) => !known.has(reason)) }, { invented: [] })
+})
+
+/** How the helpers in the code tell the severity; `found` may be either. */
+const SEVERITIES: Readonly<Record<string, string[]>> = {
+  blocks: ['blocks'],
+  warns: ['warns'],
+  older: ['warns'],
+  found: ['blocks', 'warns'],
+}
+
+test('docs/preflight.md has every finding with its severity', async () => {
+  const page = await readFile(join(ROOT, 'docs/preflight.md'), 'utf8')
+  const rows = page.split('\n').filter((line) => line.startsWith('| `'))
+  let findings = 0
+  for await (const file of glob(['src/controller/checks/*-checks.ts', 'src/agent/preflight/judge.ts'], { cwd: ROOT })) {
+    const text = await readFile(join(ROOT, file), 'utf8')
+    for (const [, helper = '', code = ''] of text.matchAll(/\b(blocks|warns|found|older)\(\s*'([A-Z]\w+)'/g)) {
+      findings++
+      const row = rows.find((line) => line.split('|')[1]?.includes(`\`${code}\``))
+      for (const severity of SEVERITIES[helper] ?? []) {
+        assert.ok(row?.split('|')[2]?.includes(severity), `${code} ${severity} of ${file}: ${row ?? 'no row'}`)
+      }
+    }
+  }
+  assert.ok(findings > 40, `only ${findings} findings found: does the pattern still fit the code?`)
 })

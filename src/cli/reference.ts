@@ -20,6 +20,7 @@ it prints a line for each transition, and with \`-o json\` one JSON object for e
 | 2 | wrong usage |
 | 3 | the migration failed or was refused, while waiting for it |
 | 4 | time-out: it was not committed in time and rolled back, or has not ended while waiting |
+| 5 | \`doctor\` or \`migrate --dry-run\`: something is in the way |
 | 130 | interrupted while waiting: the migration goes on |
 `
 

@@ -18,12 +18,15 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
   try {
     const role = Object.hasOwn(ROLES, args[0] ?? '') ? ROLES[args[0] ?? ''] : undefined
     if (role) program.addCommand((await role()).copyInheritedSettings(program))
-    await program.parseAsync(args.length === 0 ? ['--help'] : args, { from: 'user' })
+    await program.parseAsync(args.length === 0 ? ['--help'] : args.map(spellOut), { from: 'user' })
     return exitCode
   } catch (error) {
     return tell(error, io)
   }
 }
+
+/** Kubectl's manner: a bare `--dry-run` takes no word after it, which commander would let it do. */
+const spellOut = (arg: string): string => (arg === '--dry-run' ? '--dry-run=preflight' : arg)
 
 /** What the API server answers for a kind that it does not know, without and with other kinds of the group. */
 const NO_SUCH_KIND = /404 page not found|could not find the requested resource/

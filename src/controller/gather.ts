@@ -1,16 +1,17 @@
 /** All reads of one reconcile. What decides is read from the API server itself; caches only say where to look. */
-import { isFinished } from '../api/conditions.ts'
+import { isFinished, truth } from '../api/conditions.ts'
 import type { Migration } from '../api/migration.ts'
 import { isPodReady, type Pod } from '../api/pod.ts'
 import { MIGRATIONS, NODES, PODS } from '../api/resources.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { isNotFound } from '../kube/error.ts'
 import type { KubeObject, Resource } from '../kube/resource.ts'
+import { claimsOf } from './claims.ts'
 import { pullPodName } from './pods.ts'
 import type { Snapshot } from './snapshot.ts'
 import { expectedPodName } from './steps/restore.ts'
 
-const COMPONENT_LABEL = 'app.kubernetes.io/component'
+export const COMPONENT_LABEL = 'app.kubernetes.io/component'
 
 export interface GatherDeps {
   client: KubeClient
@@ -33,6 +34,7 @@ export async function gather(deps: GatherDeps, namespace: string, name: string):
     client.list(PODS, { namespace: deps.systemNamespace, labelSelector: `${COMPONENT_LABEL} in (agent,registry)` }),
   ])
   const destinationName = expectedPodName({ migration, sourcePod })
+  const undecided = truth(migration.status, 'Accepted') === 'Unknown'
   return {
     migration,
     rivals: rivalsOf(migration, deps.migrationsIn(namespace)),
@@ -42,10 +44,11 @@ export async function gather(deps: GatherDeps, namespace: string, name: string):
     nodes: nodes.items,
     agents: nodesOf(own.items, 'agent'),
     registries: nodesOf(own.items, 'registry'),
+    ...(sourcePod && undecided ? { claims: await claimsOf(client, sourcePod) } : {}),
   }
 }
 
-const rivalsOf = (migration: Migration, all: readonly Migration[]) =>
+export const rivalsOf = (migration: Migration, all: readonly Migration[]) =>
   all.filter(
     (other) =>
       other.spec.podName === migration.spec.podName &&
@@ -53,7 +56,7 @@ const rivalsOf = (migration: Migration, all: readonly Migration[]) =>
       !isFinished(other.status),
   )
 
-const nodesOf = (pods: Pod[], component: string): ReadonlySet<string> =>
+export const nodesOf = (pods: Pod[], component: string): ReadonlySet<string> =>
   new Set(
     pods
       .filter((pod) => pod.metadata.labels?.[COMPONENT_LABEL] === component && isPodReady(pod))

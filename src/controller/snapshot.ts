@@ -1,6 +1,8 @@
 /** Everything a plan may look at: read once, then pure functions decide. */
 import type { Migration } from '../api/migration.ts'
 import type { Node, Pod } from '../api/pod.ts'
+import type { ClusterFacts } from './checks/cluster-checks.ts'
+import type { ClaimFacts } from './checks/volume-checks.ts'
 
 export interface Snapshot {
   migration: Migration
@@ -17,6 +19,10 @@ export interface Snapshot {
   agents: ReadonlySet<string>
   /** Names of nodes whose podferry registry is Ready. */
   registries: ReadonlySet<string>
+  /** Of the source pod's claims, by name; read for preflight only. */
+  claims?: Readonly<Record<string, ClaimFacts>>
+  /** Looked at by a person's command only. */
+  cluster?: ClusterFacts
 }
 
 export const nodeNamed = (snapshot: Snapshot, name: string | undefined): Node | undefined =>

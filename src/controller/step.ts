@@ -1,7 +1,7 @@
 /** What a step may decide. A plan either writes the status or gives commands, never both: decisions are durable before effects. */
 import { type ConditionUpdate, phaseOf, withCondition } from '../api/conditions.ts'
+import type { Refusal } from '../api/finding.ts'
 import type { MigrationStatus } from '../api/migration.ts'
-import type { Finding } from './checks/check.ts'
 import type { NewPod } from './pods.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -44,9 +44,9 @@ export function write(
   return { status: { ...status, phase: phaseOf(status) } }
 }
 
-/** What the failure field keeps of a finding. */
+/** What the failure field keeps of a refusal. */
 export const failureOf = (
-  { reason, message }: Finding,
+  { reason, message }: Refusal,
   criuLog?: string[],
 ): NonNullable<MigrationStatus['failure']> => ({
   reason,

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
-import { LIVE_LABEL, NAMESPACE } from '../api/names.ts'
+import { FACTS_ANNOTATION, LIVE_LABEL, NAMESPACE } from '../api/names.ts'
 import { renderConfig } from './render.ts'
 
 interface UndeployOptions {
@@ -71,6 +71,7 @@ async function cleanUpNodes(run: Run, force: boolean, say: (line: string) => voi
   }
   // Also of nodes that have no agent any more.
   await run(['label', 'nodes', '-l', LIVE_LABEL, `${LIVE_LABEL}-`])
+  await run(['annotate', 'nodes', '--all', `${FACTS_ANNOTATION}-`])
   if (pods.length === 0) return
   // A containerd that loses its runtime handler restarts a second later; then kubelet can end the pods.
   await delay(RESTART_MS)

@@ -101,6 +101,8 @@ export interface KubeClient {
   watch<T extends KubeObject>(resource: Resource<T>, options: WatchOptions): AsyncGenerator<WatchEvent<T>>
   /** Any other path, such as a pod's log; the body as text. */
   request(request: KubeRequest): Promise<string>
+  /** The API server's clock, to the second: what it writes into the Date of an answer; undefined when a proxy has taken it out. */
+  serverTime(options?: CallOptions): Promise<Date | undefined>
   /** Closes idle connections. */
   close(): void
 }
@@ -204,6 +206,14 @@ export function createClient({ connection, role, clock = systemClock }: ClientOp
     },
 
     request: (request) => transport.send(request),
+
+    async serverTime(options = {}) {
+      const response = await transport.stream({ method: 'GET', path: '/version', ...call(options) })
+      response.resume()
+      const ms = Date.parse(response.headers.date ?? '')
+      return Number.isNaN(ms) ? undefined : new Date(ms)
+    },
+
     close: () => connection.close(),
   }
 }

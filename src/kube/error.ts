@@ -69,6 +69,11 @@ export function isNotFound(error: unknown): error is KubeError {
   return error instanceof KubeError && error.status === 404
 }
 
+/** True when the caller may not do it. */
+export function isForbidden(error: unknown): error is KubeError {
+  return error instanceof KubeError && error.status === 403
+}
+
 /** True when somebody else changed the object first, or a precondition did not hold. */
 export function isConflict(error: unknown): error is KubeError {
   return error instanceof KubeError && error.status === 409 && error.reason !== 'AlreadyExists'

@@ -13,7 +13,8 @@ import { barePod, counterPod, podOrUndefined, removePod, restarts, runPod } from
 import { startWitness, violations } from '../../lab/scenario/witness.ts'
 import { condition } from '../../src/api/conditions.ts'
 import type { Migration } from '../../src/api/migration.ts'
-import { MIGRATIONS, PODS } from '../../src/api/resources.ts'
+import { factsOf } from '../../src/api/node-facts.ts'
+import { MIGRATIONS, NODES, PODS } from '../../src/api/resources.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
 
 let client: KubeClient
@@ -159,10 +160,9 @@ test('a static pod', async () => {
 })
 
 test('a container that CRIU cannot dump: its own lines are told', async () => {
-  // userfaultfd(2) with UFFD_USER_MODE_ONLY, system call 323 on amd64 and 282 on arm64: an anonymous inode that CRIU does not know.
-  const program = `import ctypes, platform, time
-number = 323 if platform.machine() == 'x86_64' else 282
-print(ctypes.CDLL(None).syscall(number, 1), flush=True)
+  // fsopen(2): an anonymous inode that CRIU does not know, nor does the agent that looks before the dump.
+  const program = `import ctypes, time
+print(ctypes.CDLL(None).syscall(430, b'tmpfs', 0), flush=True)
 while True: time.sleep(1)`
   const pod = barePod({
     name: 'undumpable',
@@ -194,6 +194,8 @@ test('a runtime without restore support: the setting is named', async () => {
     })
   } finally {
     await setRestoreSupport('node-2', true)
+    const able = async () => factsOf(await client.get(NODES, undefined, 'node-2'))?.image.able
+    await eventually('its agent has seen it', async () => (await able()) === true)
   }
 })
 

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Pod } from '../../api/pod.ts'
+import { parseBytes } from '../../api/quantity.ts'
 import { judgeReadiness } from './prepare.ts'
-import { parseBytes } from './quantity.ts'
 import { checkRoom, expectedBytes } from './room.ts'
 
 const fine = {

@@ -3,8 +3,8 @@ import { stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { MigrationStatus } from '../../api/migration.ts'
 import type { Pod } from '../../api/pod.ts'
+import { parseBytes } from '../../api/quantity.ts'
 import { PodferryError } from '../../errors.ts'
-import { parseBytes } from './quantity.ts'
 
 /** Where checkpoints pass through, from the root of the node's file system. */
 export interface Places {

@@ -46,9 +46,13 @@ const patch = (node: string, body: object, as: 'own' | 'unbound' = 'own') =>
   })
 const label = (key: string, value: string | null = 'x') => ({ metadata: { labels: { [key]: value } } })
 
-test('an agent may set and take labels of podferry on its own node', async () => {
-  await patch('node-1', label('podferry.dev/test'))
-  await patch('node-1', label('podferry.dev/test', null))
+const annotation = (key: string, value: string | null = 'x') => ({ metadata: { annotations: { [key]: value } } })
+
+test('an agent may set and take labels and annotations of podferry on its own node', async () => {
+  for (const one of [label, annotation]) {
+    await patch('node-1', one('podferry.dev/test'))
+    await patch('node-1', one('podferry.dev/test', null))
+  }
 })
 
 for (const [what, attempt] of Object.entries({
@@ -56,7 +60,9 @@ for (const [what, attempt] of Object.entries({
   'its own node by a token that is bound to none': () => patch('node-1', label('podferry.dev/test'), 'unbound'),
   'a label of others': () => patch('node-1', label('node-role.kubernetes.io/control-plane')),
   'the removal of a label of others': () => patch('node-1', label('kubernetes.io/os', null)),
-  'an annotation': () => patch('node-1', { metadata: { annotations: { 'podferry.dev/x': 'y' } } }),
+  'an annotation of others': () => patch('node-1', annotation('example.com/x')),
+  'the removal of an annotation of others': () => patch('node-1', annotation('node.alpha.kubernetes.io/ttl', null)),
+  'an annotation of another node': () => patch('node-2', annotation('podferry.dev/test')),
   'a finalizer': () => patch('node-1', { metadata: { finalizers: ['podferry.dev/x'] } }),
   'a taint': () => patch('node-1', { spec: { taints: [{ key: 'x', effect: 'NoSchedule' }] } }),
   'a cordon': () => patch('node-1', { spec: { unschedulable: true } }),

@@ -46,6 +46,7 @@ export async function prepare(
   await deps.install()
   const cgroup = await deps.fence.find(target.pod.uid)
   if (cgroup === undefined) throw cgroupNotFound(target.pod.name)
+  await deps.preflight(cgroup)
   const memoryBytes = await deps.fence.memoryBytes(cgroup)
   if (memoryBytes === undefined) log.warn({ cgroup: cgroup.path }, 'memory use unknown; disk space is not checked')
   else await checkDisk(hostRoot, deps.kubeletRoot, memoryBytes)

@@ -3,6 +3,7 @@ import type { EventRecorder } from '../../kube/events.ts'
 import type { Fence } from '../fence/fence.ts'
 import type { Journal } from '../journal.ts'
 import type { Kubelet } from '../kubelet.ts'
+import type { Preflight } from '../preflight/preflight.ts'
 import type { SourceEntry } from './entry.ts'
 
 /** One archive on its way to the agent of the destination node. */
@@ -26,6 +27,8 @@ export interface SourceDependencies {
   kubeletRoot: string
   /** Puts the hook and CRIU's configuration in place, if they are not. */
   install(): Promise<void>
+  /** Refuses what CRIU could not dump, while the pod still runs. */
+  preflight: Preflight
   /** Resolves when no dump of the container runs on the node, whoever began it. */
   dumpEnded(containerID: string): Promise<void>
   /**

@@ -90,6 +90,7 @@ before(async () => {
     fence,
     kubelet,
     kubeletRoot: KUBELET_ROOT,
+    preflight: () => Promise.resolve(),
     install: () => install(hostRoot),
     dumpEnded: (id) => dumpEnded(hostRoot, id),
     resumeContainer: (id) => tasks.resume(id),

@@ -16,7 +16,7 @@ interface MigrateFlags extends ConnectionFlags {
   timeout?: string
   name?: string
   wait: boolean
-  dryRun?: 'client' | 'server'
+  dryRun?: 'preflight' | 'client' | 'server'
   output?: Output
 }
 
@@ -38,7 +38,10 @@ export function migrateCommand(run: (flags: MigrateFlags, target: string) => Pro
     .option('--wait', 'show progress and wait for the end', false)
     .option('--no-wait', 'only make the Migration (default)')
     .addOption(
-      new Option('--dry-run <where>', 'print what would be made, without making it').choices(['client', 'server']),
+      new Option(
+        '--dry-run [how]',
+        'make nothing; print what stands in the way (preflight), or the object as it would be made (client, server)',
+      ).choices(['preflight', 'client', 'server']),
     )
     .addOption(
       new Option('-o, --output <format>', 'json (with --wait: one object a transition), yaml, name or wide').choices(
@@ -56,6 +59,10 @@ export async function migrate(target: string, flags: MigrateFlags, io: Io, open 
   const session = await open(flags)
   try {
     const object = newMigration(target, session.namespace, flags)
+    if (flags.dryRun === 'preflight') {
+      const { explain } = await import('./doctor.ts')
+      return await explain(session, object.spec, flags, io)
+    }
     if (flags.dryRun === 'client') return await tellCreated(object, flags, io)
     const created = await create(object, flags.dryRun === 'server', session)
     if (flags.dryRun === 'server' || !flags.wait) return await tellCreated(created, flags, io)

@@ -49,7 +49,8 @@ export function newMigration(target: string, namespace: string, flags: NewMigrat
   }
 }
 
-function podNameOf(target: string): string {
+/** @throws UsageError for a kind that is no pod */
+export function podNameOf(target: string): string {
   const slash = target.indexOf('/')
   if (slash < 0) return target
   const kind = target.slice(0, slash)

@@ -2,6 +2,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Command } from 'commander'
+import { forgetFacts } from '../../agent/facts/report.ts'
 import { FENCE_FOLDER } from '../../agent/fence/claim.ts'
 import { uninstall } from '../../agent/install/install.ts'
 import { labelNode } from '../../agent/install/label.ts'
@@ -28,7 +29,7 @@ interface Flags {
 
 export const uninstallNodeCommand = (): Command =>
   new Command('uninstall-node')
-    .description("remove podferry's hook, runtime handler, label, registry storage and state from this node")
+    .description("remove podferry's hook, runtime handler, label, facts, registry storage and state from this node")
     .option('--host-root <folder>', "where the node's root is mounted", '/host')
     .option('--runtime-socket <file>', "the container runtime's socket on the node", DEFAULT_SOCKET)
     .option('--force', 'even when a migration has left something, or pods of RuntimeClass podferry run here', false)
@@ -48,7 +49,7 @@ async function uninstallNode({ hostRoot, runtimeSocket, force }: Flags): Promise
   }
   if (kept.length === 0) await rm(join(hostRoot, RUN_FOLDER), { recursive: true, force: true })
   await createJobs(hostRoot).removeCgroup()
-  await removeLabel()
+  await removeFromNode()
 }
 
 async function requireUnused(hostRoot: string, stateFolder: string): Promise<void> {
@@ -71,12 +72,13 @@ const drawsPages = (path: string, files: readonly string[]) =>
   path.endsWith('/lazy.pid') && !files.includes(path.replace(/pid$/, 'exit'))
 
 /** In an agent's container, which alone knows its node and may change it. */
-async function removeLabel(): Promise<void> {
+async function removeFromNode(): Promise<void> {
   const { NODE_NAME, KUBERNETES_SERVICE_HOST } = process.env
   if (!NODE_NAME || !KUBERNETES_SERVICE_HOST) return
   const client = createClient({ connection: await inClusterConnection(), role: 'agent' })
   try {
     await labelNode(client, NODE_NAME, false)
+    await forgetFacts(client, NODE_NAME)
   } finally {
     client.close()
   }

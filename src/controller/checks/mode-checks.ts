@@ -1,77 +1,112 @@
 /** What each mode needs beyond what every move needs, and which of the two is taken. */
-import type { MigrationSpec, MigrationStatus } from '../../api/migration.ts'
+import { blocks, type Finding, isBlocking, messageOf, warns } from '../../api/finding.ts'
+import type { MigrationSpec } from '../../api/migration.ts'
 import { LIVE_LABEL, RUNTIME_CLASS } from '../../api/names.ts'
-import type { Volume } from '../../api/pod.ts'
-import { type Candidate, type Check, type Finding, firstFinding } from './check.ts'
-
-type Mode = NonNullable<MigrationStatus['mode']>
-
-const IN_BOTH = ['configMap', 'secret', 'projected', 'downwardAPI'] as const
-const MOVABLE: Record<Mode, readonly (keyof Volume)[]> = { Image: IN_BOTH, Live: [...IN_BOTH, 'emptyDir'] }
-
-const volumes =
-  (mode: Mode): Check =>
-  ({ pod }) => {
-    const kinds = MOVABLE[mode]
-    const volume = pod.spec.volumes?.find((candidate) => !kinds.some((kind) => candidate[kind] !== undefined))
-    if (!volume) return undefined
-    const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown'
-    return {
-      reason: 'VolumeNotSupported',
-      message: `volume ${volume.name} is of kind ${kind}, whose contents mode ${mode} does not move (it moves ${kinds.join(', ')}): remove the volume or keep the pod where it is`,
-    }
-  }
+import { factsOf } from '../../api/node-facts.ts'
+import { type Candidate, type Check, findingsOf } from './check.ts'
+import { disk } from './fact-checks.ts'
+import { type Mode, volumes } from './volume-checks.ts'
 
 const registry: Check = ({ destinationName, snapshot }) =>
   snapshot.registries.has(destinationName)
     ? undefined
-    : {
-        reason: 'NoRegistry',
-        message: `node ${destinationName} has no Ready podferry registry to receive the checkpoint image: see kubectl -n podferry-system get pods -l app.kubernetes.io/component=registry -o wide`,
-      }
+    : blocks(
+        'NoRegistry',
+        `node ${destinationName} has no Ready podferry registry`,
+        'there is nothing to receive the checkpoint image',
+        'see kubectl -n podferry-system get pods -l app.kubernetes.io/component=registry -o wide',
+      )
+
+/** The destination's agent asks its runtime once more before anything is touched: its setting may have changed since. */
+const restores: Check = ({ destination, destinationName }) => {
+  const image = factsOf(destination)?.image
+  return image === undefined || image.able
+    ? undefined
+    : blocks(
+        'RestoreNotSupported',
+        `node ${destinationName} restores nothing from a checkpoint image`,
+        image.message ?? 'its agent does not say why',
+        'mend that, or use mode Live',
+      )
+}
+
+const foreignClass: Check = ({ pod }) => {
+  const { runtimeClassName } = pod.spec
+  return runtimeClassName === undefined || runtimeClassName === RUNTIME_CLASS
+    ? undefined
+    : warns(
+        'RuntimeClassForeign',
+        `spec.runtimeClassName of pod ${pod.metadata.name} is ${runtimeClassName}`,
+        'only runc was tried; runtimes with a kernel of their own (gVisor, Kata) have no checkpoint',
+        'recreate the pod without it if the move fails',
+      )
+}
 
 const runtimeClass: Check = ({ pod }) => {
   const { runtimeClassName } = pod.spec
   return runtimeClassName === undefined || runtimeClassName === RUNTIME_CLASS
     ? undefined
-    : {
-        reason: 'LiveNotPossible',
-        message: `spec.runtimeClassName of pod ${pod.metadata.name} is ${runtimeClassName}, and mode Live needs ${RUNTIME_CLASS} at the destination: use mode Image, or recreate the pod without it`,
-      }
+    : blocks(
+        'LiveNotPossible',
+        `spec.runtimeClassName of pod ${pod.metadata.name} is ${runtimeClassName}`,
+        `mode Live needs ${RUNTIME_CLASS} at the destination`,
+        'use mode Image, or recreate the pod without it',
+      )
 }
 
-const liveNodes: Check = ({ source, destination }) => {
-  const unable = [source, destination].find((node) => node?.metadata.labels?.[LIVE_LABEL] !== 'true')
-  return (
-    unable && {
-      reason: 'LiveNotPossible',
-      message: `node ${unable.metadata.name} has no label ${LIVE_LABEL}=true: its podferry agent's log says what mode Live lacks there (kubectl -n podferry-system get pods -l app.kubernetes.io/component=agent -o wide); mend that, or use mode Image`,
-    }
-  )
-}
+const liveNodes: Check = ({ source, destination }) =>
+  [source, destination].flatMap((node) => {
+    if (node === undefined || node.metadata.labels?.[LIVE_LABEL] === 'true') return []
+    const live = factsOf(node)?.live
+    const told = live?.able === false ? live.message : undefined
+    return blocks(
+      'LiveNotPossible',
+      `node ${node.metadata.name} has no label ${LIVE_LABEL}=true`,
+      told ??
+        "its podferry agent's log says what mode Live lacks there (kubectl -n podferry-system get pods -l app.kubernetes.io/component=agent -o wide)",
+      'mend that, or use mode Image',
+    )
+  })
 
 const CHECKS: Record<Mode, readonly Check[]> = {
   Live: [volumes('Live'), runtimeClass, liveNodes],
-  Image: [volumes('Image'), registry],
+  Image: [volumes('Image'), registry, restores, disk, foreignClass],
 }
+
+/** What a node lacks for one of them. */
+export const eitherMode: readonly Check[] = [liveNodes, registry, restores]
 
 /** What can be said of the volumes before a destination is known: no mode that spec.mode allows moves them. */
 export const anyModeMoves: Check = (candidate) =>
   volumes(candidate.snapshot.migration.spec.mode === 'Image' ? 'Image' : 'Live')(candidate)
 
-export type Choice = { mode: Mode; because?: string } | { refused: Finding }
+export interface Choice {
+  /** Undefined when something in `findings` blocks every mode that is allowed. */
+  mode?: Mode
+  /** Why Auto had to do without Live. */
+  because?: string
+  findings: Finding[]
+}
 
 /** @returns the mode in use, with the reason where Auto had to do without Live, or why neither is possible */
 export function chooseMode(candidate: Candidate, asked: MigrationSpec['mode']): Choice {
-  const finding = (mode: Mode) => firstFinding(CHECKS[mode], candidate)
-  if (asked !== 'Auto') {
-    const refused = finding(asked)
-    return refused ? { refused } : { mode: asked }
+  const of = (mode: Mode): Choice => {
+    const findings = findingsOf(CHECKS[mode], candidate)
+    return findings.some(isBlocking) ? { findings } : { mode, findings }
   }
-  const notLive = finding('Live')
-  if (!notLive) return { mode: 'Live' }
-  const notImage = finding('Image')
-  if (!notImage) return { mode: 'Image', because: notLive.message }
-  if (notImage.message === notLive.message) return { refused: notImage }
-  return { refused: { ...notImage, message: `${notImage.message}. Nor is mode Live possible: ${notLive.message}` } }
+  if (asked !== 'Auto') return of(asked)
+  const live = of('Live')
+  if (live.mode) return live
+  const image = of('Image')
+  const [notLive, notImage] = [live.findings.find(isBlocking), image.findings.find(isBlocking)]
+  if (!notLive) return image
+  if (!notImage) {
+    // A way is left: what the other lacks is worth knowing, no more.
+    const told = live.findings.filter(isBlocking).map((finding): Finding => ({ ...finding, severity: 'warns' }))
+    return { ...image, because: messageOf(notLive), findings: [...told, ...image.findings] }
+  }
+  const both = live.findings.filter((finding) => !image.findings.some((other) => other.what === finding.what))
+  if (both.length === 0) return { findings: image.findings }
+  const why = `${notImage.remedy}. Nor is mode Live possible: ${messageOf(notLive)}`
+  return { findings: [{ ...notImage, remedy: why }, ...image.findings.filter((one) => one !== notImage), ...both] }
 }

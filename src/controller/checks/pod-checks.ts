@@ -1,89 +1,112 @@
-/** What about the pod itself forbids a move. */
+/** What about the pod as a whole forbids a move. */
+import { blocks } from '../../api/finding.ts'
 import type { Check } from './check.ts'
 
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror'
 
 const running: Check = ({ pod }) => {
   const name = `pod ${pod.metadata.name}`
-  if (pod.metadata.deletionTimestamp) {
-    return { reason: 'PodTerminating', message: `${name} is being deleted: there is nothing left to move` }
-  }
-  if (pod.status?.phase !== 'Running') {
-    return {
-      reason: 'PodNotRunning',
-      message: `${name} is ${pod.status?.phase ?? 'Unknown'}, not Running: wait until all its containers run (kubectl wait --for=condition=Ready pod/${pod.metadata.name})`,
-    }
-  }
-  const stopped = pod.status.containerStatuses?.find((status) => !status.state?.running)
-  return (
-    stopped && {
-      reason: 'PodNotRunning',
-      message: `container ${stopped.name} of ${name} does not run: wait until it does`,
-    }
-  )
+  if (pod.metadata.deletionTimestamp)
+    return blocks('PodTerminating', `${name} is being deleted`, 'there is nothing left to move', 'move its successor')
+  const wait = `wait until all its containers run (kubectl wait --for=condition=Ready pod/${pod.metadata.name})`
+  const why = 'only a running program has a state to move'
+  const phase = pod.status?.phase ?? 'Unknown'
+  if (phase !== 'Running') return blocks('PodNotRunning', `${name} is ${phase}, not Running`, why, wait)
+  const stopped = pod.status?.containerStatuses?.find((status) => !status.state?.running)
+  return stopped && blocks('PodNotRunning', `container ${stopped.name} of ${name} does not run`, why, wait)
 }
 
 const hostNamespaces: Check = ({ pod }) => {
-  const field = (['hostNetwork', 'hostPID', 'hostIPC'] as const).find((candidate) => pod.spec[candidate])
-  if (field) {
-    return {
-      reason: 'HostNamespaces',
-      message: `spec.${field} is true: a process that lives in the node's own namespaces can't leave the node. Remove ${field} from the pod to make it movable`,
-    }
-  }
-  return pod.spec.shareProcessNamespace
-    ? {
-        reason: 'SharedProcessNamespace',
-        message:
-          'spec.shareProcessNamespace is true: CRIU dumps one container at a time. Remove it from the pod to make it movable',
-      }
-    : undefined
+  const fields = (['hostNetwork', 'hostPID', 'hostIPC'] as const).filter((field) => pod.spec[field])
+  const own = fields.map((field) =>
+    blocks(
+      'HostNamespaces',
+      `spec.${field} is true`,
+      "a process that lives in the node's own namespaces can't leave the node",
+      `Remove ${field} from the pod to make it movable`,
+    ),
+  )
+  if (!pod.spec.shareProcessNamespace) return own
+  const shared = blocks(
+    'SharedProcessNamespace',
+    'spec.shareProcessNamespace is true',
+    'CRIU dumps one container at a time, and process numbers of several would have to be kept free',
+    'Remove it from the pod to make it movable',
+  )
+  return [...own, shared]
 }
 
 const staticPod: Check = ({ pod }) =>
   pod.metadata.annotations?.[MIRROR_ANNOTATION] === undefined
     ? undefined
-    : {
-        reason: 'StaticPod',
-        message: `pod ${pod.metadata.name} is the mirror of a static pod: it belongs to its node. Move its manifest file to another node instead`,
-      }
+    : blocks(
+        'StaticPod',
+        `pod ${pod.metadata.name} is the mirror of a static pod`,
+        'it belongs to its node',
+        'move its manifest file to another node instead',
+      )
 
 const owner: Check = ({ pod }) => {
   const controller = pod.metadata.ownerReferences?.find((reference) => reference.controller)
   if (!controller) return undefined
   if (controller.kind === 'DaemonSet') {
-    return {
-      reason: 'DaemonSetPod',
-      message: `pod ${pod.metadata.name} belongs to DaemonSet ${controller.name}: every node has its own, there is nowhere to move it`,
-    }
+    return blocks(
+      'DaemonSetPod',
+      `pod ${pod.metadata.name} belongs to DaemonSet ${controller.name}`,
+      'every node has its own, there is nowhere to move it',
+      'leave it where it is',
+    )
   }
-  return {
-    reason: 'OwnerNotSupported',
-    message: `pod ${pod.metadata.name} is owned by ${controller.kind} ${controller.name}, which would replace it when it leaves: this version moves bare pods only`,
-  }
-}
-
-const containers: Check = ({ pod }) => {
-  if (pod.spec.containers.length > 1) {
-    return {
-      reason: 'SeveralContainers',
-      message: `pod ${pod.metadata.name} has ${pod.spec.containers.length} containers: this version moves pods of one container`,
-    }
-  }
-  const sidecar = pod.spec.initContainers?.find((container) => container.restartPolicy === 'Always')
-  if (sidecar) {
-    return {
-      reason: 'SeveralContainers',
-      message: `init container ${sidecar.name} is a sidecar: this version moves pods of one container`,
-    }
-  }
-  const unpinned = pod.status?.containerStatuses?.find((status) => !status.imageID.includes('@sha256:'))
-  return (
-    unpinned && {
-      reason: 'ImageWithoutDigest',
-      message: `container ${unpinned.name} runs image ${unpinned.image}, whose registry digest is unknown (imageID ${unpinned.imageID || 'empty'}): the destination could not pull the same. Push the image to a registry and recreate the pod from there`,
-    }
+  return blocks(
+    'OwnerNotSupported',
+    `pod ${pod.metadata.name} is owned by ${controller.kind} ${controller.name}`,
+    'its owner would replace it when it leaves',
+    'this version moves bare pods only',
   )
 }
 
-export const podChecks: readonly Check[] = [running, staticPod, owner, hostNamespaces, containers]
+const containers: Check = ({ pod }) => {
+  const one = 'this version moves pods of one container'
+  const alone = 'run the others as pods of their own'
+  if (pod.spec.containers.length > 1) {
+    const what = `pod ${pod.metadata.name} has ${pod.spec.containers.length} containers`
+    return blocks('SeveralContainers', what, one, alone)
+  }
+  const sidecar = pod.spec.initContainers?.find((container) => container.restartPolicy === 'Always')
+  return sidecar && blocks('SeveralContainers', `init container ${sidecar.name} is a sidecar`, one, alone)
+}
+
+const imageDigest: Check = ({ pod }) =>
+  pod.status?.containerStatuses
+    ?.filter(({ imageID }) => !imageID.includes('@sha256:'))
+    .map(({ name, image, imageID }) =>
+      blocks(
+        'ImageWithoutDigest',
+        `container ${name} runs image ${image}, whose registry digest is unknown (imageID ${imageID || 'empty'})`,
+        'the destination could not pull the same',
+        'push the image to a registry and recreate the pod from there',
+      ),
+    )
+
+/** Those that have ended stay in the spec for ever and do no harm. */
+const ephemeralContainers: Check = ({ pod }) =>
+  pod.status?.ephemeralContainerStatuses
+    ?.filter(({ state }) => state?.running)
+    .map(({ name }) =>
+      blocks(
+        'EphemeralContainer',
+        `ephemeral container ${name} (kubectl debug) runs in pod ${pod.metadata.name}`,
+        'a new pod can have none, so it could not be made again at the destination',
+        'end it, which is done by leaving its shell',
+      ),
+    )
+
+export const podChecks: readonly Check[] = [
+  running,
+  staticPod,
+  owner,
+  hostNamespaces,
+  containers,
+  imageDigest,
+  ephemeralContainers,
+]

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isBlocking, refusalIn } from '../../api/finding.ts'
 import { LIVE_LABEL, RUNTIME_CLASS } from '../../api/names.ts'
 import type { Pod } from '../../api/pod.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { aMigration, aNode, aPod, aSnapshot } from '../testing/builders.ts'
-import { judgeNode, nodeFinding, podFinding } from './preflight.ts'
+import { judgeNode, podFindings } from './preflight.ts'
+
+const podRefusal = (snapshot: Snapshot) => refusalIn(podFindings(snapshot))
+const nodeRefusal = (snapshot: Snapshot, node: string) => refusalIn(judgeNode(snapshot, node).findings)
 
 const withPod = (spec: Partial<Pod['spec']>, metadata: Partial<Pod['metadata']> = {}) =>
   aSnapshot({ sourcePod: aPod(spec, metadata) })
@@ -53,7 +57,7 @@ const ABOUT_THE_POD: [string, Snapshot, string, RegExp][] = [
 
 for (const [sentence, snapshot, reason, remedy] of ABOUT_THE_POD) {
   test(`preflight refuses ${sentence}`, () => {
-    const finding = podFinding(snapshot)
+    const finding = podRefusal(snapshot)
     assert.equal(finding?.reason, reason)
     assert.match(finding.message, remedy)
   })
@@ -86,7 +90,7 @@ const ABOUT_THE_NODE: [string, Snapshot, string, string, RegExp][] = [
 
 for (const [sentence, snapshot, node, reason, remedy] of ABOUT_THE_NODE) {
   test(`preflight refuses ${sentence}`, () => {
-    const finding = nodeFinding(snapshot, node)
+    const finding = nodeRefusal(snapshot, node)
     assert.equal(finding?.reason, reason)
     assert.match(finding.message, remedy)
   })
@@ -97,7 +101,7 @@ test('a taint that the pod tolerates is no obstacle', () => {
     sourcePod: aPod({ tolerations: [{ key: 'gpu', operator: 'Exists' }] }),
     nodes: [aNode('node-1'), aNode('node-2', { spec: { taints: [TAINT] } })],
   })
-  assert.equal(nodeFinding(snapshot, 'node-2'), undefined)
+  assert.equal(nodeRefusal(snapshot, 'node-2'), undefined)
 })
 
 const [ABLE, UNABLE] = [aNode('node-1', {}, { [LIVE_LABEL]: 'true' }), aNode('node-2')]
@@ -138,8 +142,10 @@ const MODES: [string, 'Auto' | 'Live' | 'Image', Partial<Snapshot>, string, RegE
 for (const [sentence, mode, changes, outcome, words] of MODES) {
   test(sentence, () => {
     const choice = judgeNode(aSnapshot({ migration: aMigration({ mode }), ...changes }), 'node-2')
-    assert.equal('refused' in choice ? choice.refused.reason : choice.mode, outcome)
-    if (words) assert.match(('refused' in choice ? choice.refused.message : choice.because) ?? '', words)
+    const refusal = refusalIn(choice.findings)
+    assert.equal(choice.mode === undefined, choice.findings.some(isBlocking))
+    assert.equal(refusal?.reason ?? choice.mode, outcome)
+    if (words) assert.match(refusal?.message ?? choice.because ?? '', words)
   })
 }
 
@@ -147,8 +153,8 @@ test('of two Migrations of one pod exactly one is refused', () => {
   const [first, second] = [aMigration(), aMigration()]
   second.metadata = { ...second.metadata, name: 'second', uid: 'ffffffff-0000-4000-8000-000000000001' }
   const findings = [
-    podFinding(aSnapshot({ migration: first, rivals: [second] })),
-    podFinding(aSnapshot({ migration: second, rivals: [first] })),
+    podRefusal(aSnapshot({ migration: first, rivals: [second] })),
+    podRefusal(aSnapshot({ migration: second, rivals: [first] })),
   ]
   assert.deepEqual(
     findings.map((finding) => finding?.reason),
@@ -157,6 +163,6 @@ test('of two Migrations of one pod exactly one is refused', () => {
 })
 
 test('a pod that can move is not refused', () => {
-  assert.equal(podFinding(aSnapshot()), undefined)
-  assert.equal(nodeFinding(aSnapshot(), 'node-2'), undefined)
+  assert.equal(podRefusal(aSnapshot()), undefined)
+  assert.equal(nodeRefusal(aSnapshot(), 'node-2'), undefined)
 })

@@ -1,7 +1,7 @@
 /** Before the commit: is there a reason to give up? The decision is one write of Committed=False. */
 import { condition, isFalse, truth } from '../../api/conditions.ts'
+import type { Refusal } from '../../api/finding.ts'
 import { CANCEL_ANNOTATION } from '../../api/names.ts'
-import type { Finding } from '../checks/check.ts'
 import { isWaitingPod } from '../pods.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
@@ -15,13 +15,13 @@ export const abort: Step = (snapshot, now) => {
 }
 
 /** The write that decides against the move. */
-export function abortBecause(snapshot: Snapshot, now: Date, finding: Finding): Plan {
+export function abortBecause(snapshot: Snapshot, now: Date, finding: Refusal): Plan {
   // What an agent has found, with CRIU's own lines, says more than our summary of it.
   const failure = snapshot.migration.status?.failure ?? failureOf(finding)
   return write(snapshot, now, [{ type: 'Committed', status: 'False', ...finding }], { failure })
 }
 
-function reasonToAbort(snapshot: Snapshot, now: Date): Finding | undefined {
+function reasonToAbort(snapshot: Snapshot, now: Date): Refusal | undefined {
   const { migration } = snapshot
   return (
     reportedFailure(snapshot) ??
@@ -35,7 +35,7 @@ function reasonToAbort(snapshot: Snapshot, now: Date): Finding | undefined {
   )
 }
 
-function reportedFailure({ migration: { status } }: Snapshot): Finding | undefined {
+function reportedFailure({ migration: { status } }: Snapshot): Refusal | undefined {
   const type = (['DestinationReady', 'Checkpointed', 'Delivered'] as const).find((candidate) =>
     isFalse(status, candidate),
   )
@@ -43,13 +43,13 @@ function reportedFailure({ migration: { status } }: Snapshot): Finding | undefin
   return failed && { reason: failed.reason, message: failed.message }
 }
 
-function asked({ migration }: Snapshot): Finding | undefined {
+function asked({ migration }: Snapshot): Refusal | undefined {
   if (migration.metadata.deletionTimestamp) return { reason: 'Cancelled', message: 'the Migration was deleted' }
   const by = migration.metadata.annotations?.[CANCEL_ANNOTATION]
   return by === undefined ? undefined : { reason: 'Cancelled', message: `cancelled by ${by || 'annotation'}` }
 }
 
-function sourceGone({ migration: { spec, status }, sourcePod }: Snapshot): Finding | undefined {
+function sourceGone({ migration: { spec, status }, sourcePod }: Snapshot): Refusal | undefined {
   if (!sourcePod) return { reason: 'PodGone', message: `pod ${spec.podName} was deleted while it was being moved` }
   if (sourcePod.metadata.uid !== status?.source?.podUID) {
     return {
@@ -62,7 +62,7 @@ function sourceGone({ migration: { spec, status }, sourcePod }: Snapshot): Findi
     : undefined
 }
 
-function nodeGone(snapshot: Snapshot): Finding | undefined {
+function nodeGone(snapshot: Snapshot): Refusal | undefined {
   const node = snapshot.migration.status?.destination?.node
   return nodeNamed(snapshot, node)
     ? undefined
@@ -70,7 +70,7 @@ function nodeGone(snapshot: Snapshot): Finding | undefined {
 }
 
 /** Live: the destination pod waits from early on; without it there is nothing to commit to. */
-function waitingPodLost({ migration, destinationPod: pod }: Snapshot): Finding | undefined {
+function waitingPodLost({ migration, destinationPod: pod }: Snapshot): Refusal | undefined {
   const { mode, destination } = migration.status ?? {}
   if (mode !== 'Live') return undefined
   const known = destination?.podUID
@@ -92,7 +92,7 @@ function waitingPodLost({ migration, destinationPod: pod }: Snapshot): Finding |
     : undefined
 }
 
-function overdue(acceptedAt: string | undefined, timeoutSeconds: number, now: Date): Finding | undefined {
+function overdue(acceptedAt: string | undefined, timeoutSeconds: number, now: Date): Refusal | undefined {
   if (acceptedAt === undefined || now.getTime() < Date.parse(acceptedAt) + timeoutSeconds * 1000) return undefined
   return {
     reason: 'TimedOut',

@@ -1,7 +1,7 @@
 /** Step 1: preflight. Ends in Accepted, with everything fixed that later steps rely on. */
 import { truth } from '../../api/conditions.ts'
-import type { Finding } from '../checks/check.ts'
-import { judgeNode, nodeFinding, podFinding } from '../checks/preflight.ts'
+import { type Finding, type Refusal, refusalIn } from '../../api/finding.ts'
+import { judgeNode, podFindings } from '../checks/preflight.ts'
 import { containersOf, destinationPodName, pullPod } from '../pods.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
@@ -13,11 +13,11 @@ const PLACEMENT_PATIENCE_MS = 20_000
 const PASSING = ['NoAgent', 'NoRegistry']
 const PASSING_MS = 10_000
 
-const mayPass = ({ reason }: Finding, { metadata }: Snapshot['migration'], now: Date): boolean =>
+const mayPass = ({ reason }: Refusal, { metadata }: Snapshot['migration'], now: Date): boolean =>
   PASSING.includes(reason) && now.getTime() - Date.parse(metadata.creationTimestamp) < PASSING_MS
 
-const refuse = (snapshot: Snapshot, now: Date, finding: Finding): Plan =>
-  write(snapshot, now, [{ type: 'Accepted', status: 'False', ...finding }], { failure: failureOf(finding) })
+const refuse = (snapshot: Snapshot, now: Date, refusal: Refusal): Plan =>
+  write(snapshot, now, [{ type: 'Accepted', status: 'False', ...refusal }], { failure: failureOf(refusal) })
 
 export const accept: Step = (snapshot, now) => {
   const { migration, sourcePod } = snapshot
@@ -25,21 +25,23 @@ export const accept: Step = (snapshot, now) => {
   if (migration.metadata.deletionTimestamp) {
     return refuse(snapshot, now, { reason: 'Cancelled', message: 'the Migration was deleted before it was accepted' })
   }
-  const finding = podFinding(snapshot)
-  if (finding || !sourcePod)
-    return refuse(snapshot, now, finding ?? { reason: 'PodNotFound', message: 'the pod is gone' })
+  const ofPod = podFindings(snapshot)
+  const refusal = refusalIn(ofPod)
+  if (refusal || !sourcePod)
+    return refuse(snapshot, now, refusal ?? { reason: 'PodNotFound', message: 'the pod is gone' })
 
   const destination = migration.spec.destinationNode ?? snapshot.pullPod?.spec.nodeName
   if (!destination) return place(snapshot, now)
-  const choice = judgeNode(snapshot, destination)
-  if ('refused' in choice) {
-    return mayPass(choice.refused, migration, now) ? { requeueAfterMs: 1000 } : refuse(snapshot, now, choice.refused)
+  const { mode, because, findings } = judgeNode(snapshot, destination)
+  const blocked = refusalIn(findings)
+  if (blocked || !mode) {
+    if (blocked && !mayPass(blocked, migration, now)) return refuse(snapshot, now, blocked)
+    return { requeueAfterMs: 1000 }
   }
 
-  const { mode, because } = choice
   const node = sourcePod.spec.nodeName ?? ''
   const why = because === undefined ? '' : `; not Live: ${because}`
-  const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination} in mode ${mode}${why}`
+  const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination} in mode ${mode}${why}${warningsIn([...ofPod, ...findings])}`
   return write(snapshot, now, [{ type: 'Accepted', status: 'True', reason: 'PreflightPassed', message }, pending], {
     mode,
     source: { node, podUID: sourcePod.metadata.uid },
@@ -48,6 +50,13 @@ export const accept: Step = (snapshot, now) => {
     containers: containersOf(sourcePod),
     timings: { acceptedAt: now.toISOString() },
   })
+}
+
+/** What warns is named only: `podferry doctor` explains it. Why not Live is told in full already. */
+function warningsIn(findings: readonly Finding[]): string {
+  const codes = findings.filter(({ code, severity }) => severity === 'warns' && code !== 'LiveNotPossible')
+  const named = [...new Set(codes.map(({ code }) => code))]
+  return named.length === 0 ? '' : `; warnings: ${named.join(', ')} (podferry doctor explains them)`
 }
 
 /** `kubectl wait` and people see that the end is open. */
@@ -63,9 +72,10 @@ function place(snapshot: Snapshot, now: Date): Plan {
   const { migration, sourcePod, nodes } = snapshot
   if (!sourcePod) return { requeueAfterMs: 1000 }
   if (!snapshot.pullPod) {
-    const excluded = nodes.map((node) => node.metadata.name).filter((name) => nodeFinding(snapshot, name))
+    const judged = nodes.map(({ metadata: { name } }) => [name, refusalIn(judgeNode(snapshot, name).findings)] as const)
+    const excluded = judged.flatMap(([name, refusal]) => (refusal ? [name] : []))
     if (excluded.length === nodes.length) {
-      const reasons = nodes.map(({ metadata: { name } }) => `${name}: ${nodeFinding(snapshot, name)?.reason}`)
+      const reasons = judged.map(([name, refusal]) => `${name}: ${refusal?.reason}`)
       return refuse(snapshot, now, {
         reason: 'NoNodeFits',
         message: `no node can be the destination (${reasons.join(', ')})`,

@@ -1,6 +1,7 @@
 /** Small real objects for tests: a pod that can move, two nodes that fit, a Migration of it. */
 import type { Migration, MigrationStatus } from '../../api/migration.ts'
-import { API_VERSION, FINALIZER, KIND } from '../../api/names.ts'
+import { API_VERSION, FACTS_ANNOTATION, FINALIZER, KIND } from '../../api/names.ts'
+import type { NodeFacts } from '../../api/node-facts.ts'
 import type { Node, Pod } from '../../api/pod.ts'
 import type { Snapshot } from '../snapshot.ts'
 
@@ -50,6 +51,12 @@ export const aNode = (
     ...changes.status,
   },
 })
+
+/** @returns the node with what its agent reports, as far as given */
+export const reporting = (node: Node, facts: Partial<NodeFacts>): Node => {
+  const told = { live: { able: true }, image: { able: true }, ...facts }
+  return { ...node, metadata: { ...node.metadata, annotations: { [FACTS_ANNOTATION]: JSON.stringify(told) } } }
+}
 
 export const aMigration = (spec: Partial<Migration['spec']> = {}, status?: MigrationStatus): Migration => ({
   apiVersion: API_VERSION,

@@ -8,6 +8,7 @@ import type { Journal } from '../../journal.ts'
 import type { SourceRoot } from '../../live/files/roots.ts'
 import type { Keepers } from '../../pages/keepers.ts'
 import type { LivePeer } from '../../peer/live-client.ts'
+import type { Preflight } from '../../preflight/preflight.ts'
 import type { Sleep } from '../tasks.ts'
 import type { LiveEntry } from './entry.ts'
 import type { Places } from './places.ts'
@@ -47,6 +48,8 @@ export interface LiveSourceDependencies {
   /** @throws PodferryError `IdentityPending` while this agent has no certificate, as right after its start */
   checkIdentity(): void
   node: NodeCommands
+  /** Refuses what CRIU could not dump, while the pod still runs. */
+  preflight: Preflight
   /** The kubelet's --root-dir on the node. */
   kubeletRoot: string
   /** Of this node: where the other agent's keepers connect. */

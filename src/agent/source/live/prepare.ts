@@ -17,7 +17,7 @@ import { containerState } from './runc.ts'
  */
 export async function prepare(
   { client, nodeName, now }: AgentContext,
-  { fence, node, places, checkIdentity }: LiveSourceDependencies,
+  { fence, node, places, checkIdentity, preflight }: LiveSourceDependencies,
   { metadata }: Migration,
 ): Promise<LiveEntry | undefined> {
   const migration = await client.get(MIGRATIONS, metadata.namespace, metadata.name)
@@ -41,6 +41,7 @@ export async function prepare(
   const claimant = await fence.claimant(cgroup)
   if (claimant === reference.uid || (await places.containers(reference.uid)).length > 0) throw journalLost()
   if (claimant !== undefined) throw podBusy(target.pod.name, claimant)
+  await preflight(cgroup)
   const containers = await Promise.all(
     target.containers.map(async (container) => {
       const { pid, status } = await containerState(node, container.id)

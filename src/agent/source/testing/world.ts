@@ -214,6 +214,7 @@ export class World {
       kubeletRoot: '/var/lib/kubelet',
       wake: () => undefined,
       install: () => effect(() => undefined),
+      preflight: () => effect(() => undefined),
       recorder: { event: () => undefined, flush: async () => undefined },
       // A killed process hears of nothing: its waiting never ends.
       resumeContainer: () => effect(() => void Object.assign(node, { paused: false })),

@@ -103,6 +103,7 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
         }),
       remove: (key) => effect(() => void journal.delete(key)),
     },
+    preflight: () => effect(() => undefined),
     places: {
       make: (_, containers) =>
         effect(() => {

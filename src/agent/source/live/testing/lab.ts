@@ -53,6 +53,7 @@ export async function labDependencies(
   const keepers = labKeepers(init, log)
   return {
     ...{ jobs: onLabNode, node, keepers, fence: createFence(hostRoot), places: createPlaces(hostRoot) },
+    preflight: () => Promise.resolve(),
     journal: await openJournal({ folder: join(folder, 'journal'), schema: liveEntrySchema, log }),
     files: {
       sourceRoots: () => Promise.resolve([]),

@@ -1,0 +1,334 @@
+/** Preflight on a real cluster: each refusal is provoked, with its code and remedy, and the doctor says the same beforehand. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { kubectl } from '../../lab/cluster.ts'
+import { imageRef } from '../../lab/images.ts'
+import { CHECKOUT, KUBECONFIG } from '../../lab/places.ts'
+import { connect } from '../../lab/scenario/connect.ts'
+import { deployPodferry } from '../../lab/scenario/deploy.ts'
+import { eventually } from '../../lab/scenario/eventually.ts'
+import { migrate } from '../../lab/scenario/migrate.ts'
+import { barePod, counterPod, removePod, restarts, runPod } from '../../lab/scenario/pods.ts'
+import { condition } from '../../src/api/conditions.ts'
+import type { Migration, MigrationSpec } from '../../src/api/migration.ts'
+import { FACTS_ANNOTATION } from '../../src/api/names.ts'
+import { factsOf, type NodeFacts } from '../../src/api/node-facts.ts'
+import { NODES, PODS } from '../../src/api/resources.ts'
+import type { KubeClient } from '../../src/kube/client.ts'
+
+const NAMESPACE = 'preflight'
+let client: KubeClient
+
+before(async () => {
+  client = await connect()
+  await deployPodferry({ bus: 'kubernetes' })
+  await kubectl(['create', 'namespace', NAMESPACE])
+  await kubectl(['apply', '-f', '-'], { input: CLUSTER_OBJECTS })
+  await kubectl(['label', 'node', 'node-1', 'test.example/disk=ssd'])
+  const gpu = '[{"op":"add","path":"/status/capacity/test.example~1gpu","value":"1"}]'
+  await kubectl(['patch', 'node', 'node-1', '--subresource=status', '--type=json', '-p', gpu])
+  await eventually('both agents have reported', async () =>
+    (await client.list(NODES)).items.every((one) => factsOf(one)),
+  )
+})
+after(async () => {
+  await kubectl(['delete', 'namespace', NAMESPACE, '--wait=false'])
+  await kubectl(['label', 'node', 'node-1', 'test.example/disk-'])
+  const gpu = '[{"op":"remove","path":"/status/capacity/test.example~1gpu"}]'
+  await kubectl(['patch', 'node', 'node-1', '--subresource=status', '--type=json', '-p', gpu])
+  await kubectl(['delete', '--ignore-not-found', '-f', '-'], { input: CLUSTER_OBJECTS })
+  client.close()
+})
+
+const CLUSTER_OBJECTS = `
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: {name: preflight-other}
+handler: runc
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: preflight-local}
+spec:
+  capacity: {storage: 1Mi}
+  accessModes: [ReadWriteOnce]
+  storageClassName: ""
+  hostPath: {path: /var/lib/preflight-local, type: DirectoryOrCreate}
+  claimRef: {namespace: ${NAMESPACE}, name: local}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: local, namespace: ${NAMESPACE}}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: ""
+  volumeName: preflight-local
+  resources: {requests: {storage: 1Mi}}
+`
+
+const podferry = (...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> =>
+  new Promise((resolve) => {
+    const all = [...args, '-n', NAMESPACE, '--kubeconfig', KUBECONFIG]
+    execFile(join(CHECKOUT, 'bin/podferry'), all, (error, stdout, stderr) =>
+      resolve({ exitCode: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    )
+  })
+
+function assertRefused({ spec, status }: Migration, code: string, remedy: RegExp): void {
+  assert.equal(status?.failure?.reason, code, `${spec.podName}: ${status?.failure?.message}`)
+  assert.match(status.failure.message, remedy)
+  assert.equal(condition(status, 'Succeeded')?.status, 'False')
+  assert.equal(condition(status, 'Accepted')?.reason, code)
+}
+
+type Row = [name: string, code: string, remedy: RegExp, spec: object, main?: object, wish?: Partial<MigrationSpec>]
+
+const volumes = (volume: object) => ({ volumes: [{ name: 'v', ...volume }] })
+const mount = (options: object = {}) => ({ volumeMounts: [{ name: 'v', mountPath: '/v', ...options }] })
+const liveness = { exec: { command: ['/bin/true'] }, periodSeconds: 1, failureThreshold: 1 }
+const second = { name: 'second', image: imageRef('counter:1'), command: ['/counter', '1000'] }
+
+/** What the spec of a pod, or the wish, shows. */
+const PODS_REFUSED: Row[] = [
+  ['hostnetwork', 'HostNamespaces', /Remove hostNetwork/, { hostNetwork: true }],
+  ['hostipc', 'HostNamespaces', /Remove hostIPC/, { hostIPC: true }],
+  ['shared', 'SharedProcessNamespace', /Remove it/, { shareProcessNamespace: true }],
+  ['sidecar', 'SeveralContainers', /of their own/, { initContainers: [{ ...second, restartPolicy: 'Always' }] }],
+  ['terminal', 'Terminal', /tty: false/, {}, { tty: true }],
+  ['gpu', 'DeviceRequested', /leave/, {}, { resources: { limits: { 'test.example/gpu': '1' } } }],
+  [
+    'propagation',
+    'MountPropagation',
+    /use None/,
+    volumes({ emptyDir: {} }),
+    mount({ mountPropagation: 'HostToContainer' }),
+  ],
+  ['liveness', 'LivenessTooShort', /failureThreshold/, {}, { livenessProbe: liveness }],
+  ['writes', 'HostPathVolume', /readOnly: true/, volumes({ hostPath: { path: '/etc', type: 'Directory' } }), mount()],
+  ['unproved', 'HostPathVolume', /hostPath.type/, volumes({ hostPath: { path: '/etc' } }), mount({ readOnly: true })],
+  ['local', 'LocalVolume', /several nodes/, volumes({ persistentVolumeClaim: { claimName: 'local' } }), mount()],
+  ['emptydir', 'VolumeNotSupported', /mode Live/, volumes({ emptyDir: {} }), mount(), { mode: 'Image' }],
+  ['selector', 'NodeNotSelected', /label the node/, { nodeSelector: { 'test.example/disk': 'ssd' } }],
+  ['class', 'LiveNotPossible', /use mode Image/, { runtimeClassName: 'preflight-other' }, {}, { mode: 'Live' }],
+  ['keep', 'KeepNotAvailable', /Auto or Close/, {}, {}, { connections: 'Keep' }],
+]
+
+const sleeper = (name: string, spec: object = {}, main: object = {}) => {
+  const command = ['/bin/sh', '-c', 'while :; do sleep 1; done']
+  const pod = barePod({ name, node: 'node-1', namespace: NAMESPACE, image: 'busybox:1', command })
+  return {
+    ...pod,
+    spec: { ...pod.spec, ...spec, containers: pod.spec.containers.map((container) => ({ ...container, ...main })) },
+  }
+}
+
+const move = (podName: string, wish: Partial<MigrationSpec> = {}) =>
+  migrate(client, { podName, destinationNode: 'node-2', ...wish }, NAMESPACE)
+
+const removeAll = (names: readonly string[]) => Promise.all(names.map((name) => removePod(client, NAMESPACE, name)))
+
+test('what the pod or the wish shows is refused with code and remedy, and the doctor says it beforehand', async () => {
+  await Promise.all(PODS_REFUSED.map(([name, , , spec, main]) => runPod(client, sleeper(name, spec, main))))
+  const table = await podferry('doctor', '--to', 'node-2')
+  assert.equal(table.exitCode, 0, table.stderr)
+  for (const [name, code, , , , wish] of PODS_REFUSED) {
+    // The table is of mode and connections Auto.
+    const row = table.stdout.split('\n').find((line) => line.startsWith(`${name} `)) ?? ''
+    if (wish === undefined) assert.match(row, new RegExp(`node-1 +no .*${code}`), name)
+  }
+  const ends = await Promise.all(PODS_REFUSED.map(([name, , , , , wish]) => move(name, wish)))
+  for (const [at, [, code, remedy]] of PODS_REFUSED.entries()) assertRefused(ends[at] as Migration, code, remedy)
+  await removeAll(PODS_REFUSED.map(([name]) => name))
+})
+
+test('a debugger in the pod', async () => {
+  await runPod(client, sleeper('debugged'))
+  const debug = ['debug', 'debugged', '-n', NAMESPACE, `--image=${imageRef('busybox:1')}`, '--quiet']
+  await kubectl([...debug, '--', '/bin/sh', '-c', 'while :; do sleep 1; done'])
+  const running = async () =>
+    (await client.get(PODS, NAMESPACE, 'debugged')).status?.ephemeralContainerStatuses?.[0]?.state?.running
+  await eventually('the debugger runs', async () => (await running()) !== undefined)
+  assertRefused(await move('debugged'), 'EphemeralContainer', /end it/)
+  await removePod(client, NAMESPACE, 'debugged')
+})
+
+/** Says something else of node-2 than its agent does, which writes only what has changed. */
+async function pretending(facts: Partial<NodeFacts>, attempt: () => Promise<void>): Promise<void> {
+  const node = await client.get(NODES, undefined, 'node-2')
+  const told = node.metadata.annotations?.[FACTS_ANNOTATION]
+  const write = (text: string | undefined) =>
+    client.patch(NODES, undefined, 'node-2', {
+      type: 'merge',
+      body: { metadata: { annotations: { [FACTS_ANNOTATION]: text } } },
+    })
+  await write(JSON.stringify({ ...factsOf(node), ...facts }))
+  try {
+    await attempt()
+  } finally {
+    await write(told)
+  }
+}
+
+const NODE_FACTS: [Partial<NodeFacts>, string, RegExp, Partial<MigrationSpec>?][] = [
+  [{ cpu: 'sse' }, 'CpuDiffers', /same kind/],
+  [{ cgroup: 2 }, 'CgroupVersionDiffers', /same version/],
+  [{ memoryFreeBytes: 2 ** 20 }, 'MemoryTooSmall', /another node/],
+  [{ diskFreeBytes: 2 ** 20 }, 'DiskTooSmall', /mode Live/, { mode: 'Image' }],
+  [{ criu: '' }, 'CriuMissing', /install CRIU/],
+  [{ criuCheck: 'Error (x)' }, 'CriuCheckFailed', /criu check/],
+  [{ image: { able: false, message: 'set x' } }, 'RestoreNotSupported', /set x/, { mode: 'Image' }],
+]
+
+test('what the agents report of their nodes is held against each other', async () => {
+  await runPod(client, sleeper('heavy', {}, { resources: { requests: { memory: '16Mi' } } }))
+  for (const [facts, code, remedy, wish] of NODE_FACTS) {
+    await pretending(facts, async () => assertRefused(await move('heavy', wish), code, remedy))
+  }
+  await pretending({ kernel: '5.13.0', clockAheadSeconds: 9 }, async () => {
+    const { exitCode, stdout } = await podferry('doctor', 'pod/heavy', '--to', 'node-2')
+    assert.equal(exitCode, 0)
+    assert.match(stdout, /can move to node-2 in mode Live\n[\s\S]*warns +KernelOlder[\s\S]*warns +ClockSkew/)
+  })
+  await removePod(client, NAMESPACE, 'heavy')
+})
+
+test('a node that takes no pods', async () => {
+  await runPod(client, sleeper('homeless'))
+  await kubectl(['cordon', 'node-2'])
+  try {
+    assertRefused(await move('homeless'), 'NodeUnschedulable', /uncordon/)
+  } finally {
+    await kubectl(['uncordon', 'node-2'])
+  }
+  await kubectl(['taint', 'node', 'node-2', 'test.example/x=y:NoSchedule'])
+  try {
+    assertRefused(await move('homeless'), 'NodeTainted', /another node/)
+  } finally {
+    await kubectl(['taint', 'node', 'node-2', 'test.example/x-'])
+  }
+  await removePod(client, NAMESPACE, 'homeless')
+})
+
+const python = (lines: string) => [
+  '/usr/bin/python3',
+  '-c',
+  `import ctypes, socket, time, os, platform\n${lines}\nprint('ready', flush=True)\nwhile True: time.sleep(1)`,
+]
+const privileged = { securityContext: { privileged: true } }
+/** The name, the code, the remedy, what the program does, and how its pod must be for that. */
+const PROGRAMS: [string, string, RegExp, string, object?, object?][] = [
+  [
+    'uring',
+    'IoUring',
+    /RuntimeDefault/,
+    'buffer = ctypes.create_string_buffer(120)\nassert ctypes.CDLL(None, use_errno=True).syscall(425, 8, buffer) > 0, os.strerror(ctypes.get_errno())',
+    privileged,
+  ],
+  [
+    'mptcp',
+    'MultipathTcp',
+    /GODEBUG/,
+    "s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\ns.bind(('', 8080))\ns.listen()",
+  ],
+  [
+    'unix',
+    'ExternalUnixSocket',
+    /end the connection/,
+    "s = socket.socket(socket.AF_UNIX)\ns.connect('/v/containerd.sock')",
+    mount({ readOnly: true }),
+    volumes({ hostPath: { path: '/run/containerd', type: 'Directory' } }),
+  ],
+  ['device', 'DeviceInUse', /leave/, "f = open('/dev/kmsg', 'rb')", privileged],
+  [
+    'faults',
+    'UnsupportedFile',
+    /do without/,
+    "assert ctypes.CDLL(None).syscall(323 if platform.machine() == 'x86_64' else 282, 1) > 0",
+    privileged,
+  ],
+]
+
+const ready = (name: string) =>
+  eventually(`${name} is ready`, async () => (await kubectl(['logs', '-n', NAMESPACE, name])).includes('ready'))
+
+test('what only the node sees of the program is refused before anything is frozen', async () => {
+  const names = PROGRAMS.map(([name]) => name)
+  await Promise.all(
+    PROGRAMS.map(([name, , , lines, main, spec]) =>
+      runPod(client, sleeper(name, spec, { image: imageRef('python:3'), command: python(lines), ...main })),
+    ),
+  )
+  await Promise.all(names.map(ready))
+  const ends = await Promise.all(names.map((name, at) => move(name, { mode: at % 2 === 0 ? 'Live' : 'Image' })))
+  for (const [at, [name, code, remedy]] of PROGRAMS.entries()) {
+    const { status } = ends[at] as Migration
+    assert.equal(status?.failure?.reason, code, `${name}: ${status?.failure?.message}`)
+    assert.match(status.failure.message, remedy)
+    assert.equal(condition(status, 'Checkpointed')?.status, 'False')
+    assert.equal(condition(status, 'Succeeded')?.reason, 'RolledBack')
+    assert.equal(status.timings?.frozenAt, undefined)
+    assert.equal(restarts(await client.get(PODS, NAMESPACE, name)), 0)
+  }
+  await removeAll(names)
+})
+
+test('a hostPath that is only read moves, in both modes', async () => {
+  const spec = volumes({ hostPath: { path: '/etc/ssl', type: 'Directory' } })
+  await Promise.all(
+    ['reads-live', 'reads-image'].map((name) => runPod(client, sleeper(name, spec, mount({ readOnly: true })))),
+  )
+  const ends = await Promise.all([move('reads-live', { mode: 'Live' }), move('reads-image', { mode: 'Image' })])
+  for (const { status } of ends) assert.equal(condition(status, 'Succeeded')?.status, 'True', status?.failure?.message)
+  await removeAll(ends.map(({ status }) => status?.destination?.podName ?? ''))
+})
+
+test('the doctor knows the cluster, and a dry run makes nothing', async () => {
+  await runPod(client, counterPod({ name: 'fit', node: 'node-1', namespace: NAMESPACE }))
+  await runPod(client, sleeper('unfit', { hostNetwork: true }, { tty: true }))
+  const { stdout } = await podferry('doctor', '-o', 'json')
+  const { cluster, nodes, pods } = JSON.parse(stdout)
+  assert.deepEqual(cluster.findings, [])
+  assert.deepEqual(
+    nodes.map(({ name, live, image }: { name: string; live: boolean; image: boolean }) => [name, live, image]),
+    [
+      ['node-1', true, true],
+      ['node-2', true, true],
+    ],
+  )
+  assert.deepEqual(
+    pods.map(({ name, mode }: { name: string; mode?: string }) => [name, mode]),
+    [
+      ['fit', 'Live'],
+      ['unfit', undefined],
+    ],
+  )
+  assert.equal((await podferry('migrate', 'pod/fit', '--to', 'node-2', '--dry-run')).exitCode, 0)
+  const unfit = await podferry('migrate', '--dry-run', 'pod/unfit')
+  assert.equal(unfit.exitCode, 5)
+  assert.match(
+    unfit.stdout,
+    /^pod preflight\/unfit on node-1 cannot move[\s\S]*blocks +HostNamespaces[\s\S]*blocks +Terminal/,
+  )
+  assert.equal((await podferry('doctor', 'pod/nobody')).exitCode, 5)
+  const migrations = JSON.parse((await podferry('list', '-o', 'json')).stdout).items as { spec: { podName: string } }[]
+  assert.deepEqual(
+    migrations.filter(({ spec }) => ['fit', 'unfit'].includes(spec.podName)),
+    [],
+  )
+  await removeAll(['fit', 'unfit'])
+})
+
+test('who may only edit a namespace is told about the pod alone', async () => {
+  await runPod(client, sleeper('edited', {}, { tty: true }))
+  await kubectl(['-n', NAMESPACE, 'create', 'rolebinding', 'editor', '--clusterrole=edit', '--user=editor'])
+  const { exitCode, stdout, stderr } = await podferry('doctor', 'pod/edited', '--as', 'editor')
+  assert.equal(exitCode, 5, stderr)
+  assert.match(stdout, /blocks +Terminal/)
+  assert.doesNotMatch(stdout, /NotAllowed|NoAgent|NodeNotFound/)
+  assert.match(stderr, /may not list nodes/)
+  const stranger = await podferry('doctor', '--as', 'stranger')
+  assert.equal(stranger.exitCode, 1)
+  await removePod(client, NAMESPACE, 'edited')
+})
