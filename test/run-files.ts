@@ -30,8 +30,8 @@ const TIMEOUT_MS: Record<Level, number> = { unit: MINUTE, component: 10 * MINUTE
 /** @param files by path from the repository's root */
 export async function runFiles(level: Level, files: readonly string[]): Promise<Counts> {
   const waiting = [...files]
-  // Component tests share the machine's ports and cgroups, end-to-end tests the cluster. Unit tests wait a third of their time.
-  const workers = Array.from({ length: level === 'unit' ? availableParallelism() + 1 : 1 }, async () => {
+  // Component tests share the machine's ports and cgroups, end-to-end tests the cluster. Unit tests wait half of their time.
+  const workers = Array.from({ length: level === 'unit' ? availableParallelism() * 2 : 1 }, async () => {
     let counts = NONE
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       counts = add(counts, await runFile(level, file))
