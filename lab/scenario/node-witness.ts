@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { NODES, type NodeName, netnsOf, netnsPath } from '../places.ts'
 import { run } from '../run.ts'
-import { type Report, readReport } from './witness.ts'
+import { type Report, readLedger } from './witness.ts'
 
 const ADDRESS = '10.77.1.1'
 const PORT = 7777
@@ -37,7 +37,7 @@ export async function startNodeWitness(): Promise<NodeWitness> {
     const listening = once(lines, 'line')
     lines.on('line', (line) => {
       const [from = '', ...text] = line.split(' ')
-      if (text.length > 0) reports.push(readReport(text.join(' '), from))
+      if (text.length > 0) reports.push(readLedger(text.join(' '), from))
     })
     const ended = once(child, 'exit').then(() => {
       throw new Error(`the witness cannot listen on ${node}`)

@@ -31,7 +31,10 @@ export async function startWitness(address: string): Promise<Witness> {
   const socket = createSocket('udp4')
   // A test that fails before it closes its witness must still end.
   socket.unref()
-  socket.on('message', (message, { address: from }) => reports.push(readReport(message.toString(), from)))
+  socket.on('message', (message, { address: from }) => {
+    const [nonce = '', number = '', ...rest] = message.toString().trim().split(' ')
+    reports.push({ nonce, number: Number(number), from, at: Date.now(), state: rest.join(' ') })
+  })
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject)
     socket.bind(0, address, resolve)
@@ -43,15 +46,12 @@ export async function startWitness(address: string): Promise<Witness> {
   }
 }
 
-/** @param message `NONCE NUMBER PID [MICROSECONDS VERDICT]`, as counter and ledger send it, or `NONCE NUMBER JSON` of other programs */
-export function readReport(message: string, from: string): Report {
-  const [nonce = '', number = '', ...rest] = message.trim().split(' ')
-  if (rest[0]?.startsWith('{')) return { nonce, number: Number(number), from, at: Date.now(), state: rest.join(' ') }
-  const [, microseconds, verdict] = rest
+/** @param message `NONCE NUMBER PID MICROSECONDS VERDICT`, as the ledger sends it */
+export function readLedger(message: string, from: string): Report {
+  const [nonce = '', number = '', , microseconds = '', verdict = 'nothing'] = message.trim().split(' ')
   // The sender's own clock is the machine's, and it knows no waiting in a queue.
-  const at = microseconds === undefined ? Date.now() : Number(microseconds) / 1000
-  const broken = verdict === undefined || verdict === 'ok' ? {} : { broken: verdict }
-  return { nonce, number: Number(number), from, at, ...broken }
+  const at = Number(microseconds) / 1000
+  return { nonce, number: Number(number), from, at, ...(verdict === 'ok' ? {} : { broken: verdict }) }
 }
 
 /**

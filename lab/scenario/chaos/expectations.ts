@@ -9,7 +9,7 @@ export type JournalStep = 'none' | 'preparing' | 'dumping' | 'fenced' | 'failed'
 
 export const MOVED = 'moved'
 /** `moved`, or the reason of a rollback. */
-export type End = string
+type End = string
 
 /** Reasons that decide before the commit, so that nothing is undone; any other comes after it. */
 const BEFORE_COMMIT: ReadonlySet<End> = new Set([

@@ -23,7 +23,7 @@ const LENGTH_MS: Record<Step, number> = {
 const MISSES = 3
 
 /** Mulberry32, so that a seed repeats its runs. @returns numbers from 0 to 1 */
-export function random(seed: number): () => number {
+function random(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0

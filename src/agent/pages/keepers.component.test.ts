@@ -167,6 +167,8 @@ test('a killed keeper ends nothing, and its holder aborts', () =>
   withKeepers(async ({ source, destination, startDaemon, openPageServer }) => {
     const daemon = gather(await startDaemon())
     const criu = await openPageServer()
+    // The job's shell, the keeper and its holder, which the destination makes a moment later.
+    await eventually('the destination holds, too', async () => (await destination.processes()).length === 3, 5000, 10)
     await source.killKeeper()
     await destination.killKeeper()
     const sending = send(criu, 40 * MiB)

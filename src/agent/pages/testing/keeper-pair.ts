@@ -135,7 +135,8 @@ async function makeEnd(role: keyof typeof identities): Promise<End> {
     keepers: createKeepers({ hostRoot: '/', jobs, identity: fixedIdentity(identities[role]), log }),
     async killKeeper() {
       for (const pid of await processes()) {
-        const [program] = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
+        // One that has ended meanwhile has none.
+        const [program] = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0')
         if (program === process.execPath) process.kill(pid, 'SIGKILL')
       }
     },
