@@ -70,6 +70,8 @@ export class Claims {
     for (const place of places) {
       if ((await this.#owner(place, name)) === migrationUID) await rm(this.#path(place, name), { force: true })
     }
+    // Of an agent that was killed while it announced or claimed.
+    await rm(this.#draft(migrationUID), { force: true })
   }
 
   async #put(place: Place, name: string, migrationUID: string, elsewhere: Place): Promise<void> {
@@ -77,7 +79,7 @@ export class Claims {
     const other = await this.#owner(elsewhere, name)
     if (other !== undefined && other !== migrationUID) throw podBusy(name, other)
     // Linked into place whole: the hook may rename an announcement the instant it appears.
-    const draft = join(this.#folder, `.${migrationUID}`)
+    const draft = this.#draft(migrationUID)
     await writeFile(draft, migrationUID, { mode: 0o600 })
     try {
       await link(draft, this.#path(place, name))
@@ -97,6 +99,10 @@ export class Claims {
       if (isCode(error, 'ENOENT')) return undefined
       throw error
     }
+  }
+
+  #draft(migrationUID: string): string {
+    return join(this.#folder, `.${migrationUID}`)
   }
 
   #path(place: Place, name: string): string {

@@ -125,6 +125,15 @@ test('a process at the root of the hierarchy moves no folder', async () => {
   assert.deepEqual(await readdir(join(root, 'run/podferry/fence')), ['announced', 'claimed', 'withdrawn'])
 })
 
+test('what an agent that was killed in the middle of an announcement has left goes with the rest', async () => {
+  const cgroup = await pod(1)
+  const fence = createFence(root)
+  await fence.announce(cgroup, MIGRATION)
+  await writeFile(join(root, `run/podferry/fence/.${MIGRATION}`), MIGRATION)
+  await fence.clear(cgroup, MIGRATION)
+  assert.deepEqual(await readdir(join(root, 'run/podferry/fence')), ['announced', 'claimed', 'withdrawn'])
+})
+
 test('of hook and withdrawal exactly one wins, and a freeze follows exactly a claim', async () => {
   const won = { claimed: 0, withdrawn: 0 }
   for (let round = 0; round < 60; round++) {
