@@ -19,7 +19,8 @@ export interface Survey {
   nodes: Node[] | undefined
   agents: ReadonlySet<string>
   registries: ReadonlySet<string>
-  cluster: ClusterFacts
+  /** Undefined: told of already. */
+  cluster: ClusterFacts | undefined
   migrations: readonly Migration[]
 }
 
@@ -126,6 +127,6 @@ export async function snapshotFor(
     agents: survey.agents,
     registries: survey.registries,
     claims: pod ? await claimsOf(client, pod) : {},
-    cluster: survey.cluster,
+    ...(survey.cluster ? { cluster: survey.cluster } : {}),
   }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { judge, type OpenFile, type PodView } from './judge.ts'
-import { externalPairs, viewPod } from './processes.ts'
+import { externalIn, viewPod } from './processes.ts'
 
 const view = (files: OpenFile[], changes: Partial<PodView> = {}): PodView => ({
   processes: [{ pid: 7, command: 'server', files: [{ target: '/dev/null', isDevice: true }, ...files] }],
@@ -50,12 +50,16 @@ const LISTING = `u_str LISTEN 0      128                 /run/app.sock 100      
 u_str ESTAB  0      0                   /run/app.sock 101            * 102
 u_str ESTAB  0      0                               * 102            * 101
 u_str ESTAB  0      0                               * 103            * 900
+u_str ESTAB  0      0      /run/containerd/containerd.sock 900            * 103
 u_dgr UNCONN 0      0                               * 104            * 0
 `
 
-test('a UNIX socket is external when its peer is not in the same list', () => {
-  assert.deepEqual(externalPairs(LISTING), ['103 900'])
-  assert.deepEqual(externalPairs(''), [])
+const sockets = (...inodes: number[]) => new Set(inodes.map((inode) => `socket:[${inode}]`))
+
+test('a UNIX socket is external when no process of the pod holds its peer', () => {
+  assert.deepEqual(externalIn(LISTING, sockets(100, 101, 102, 103, 104)), ['103 900'])
+  assert.deepEqual(externalIn(LISTING, sockets(100, 101, 102, 103, 104, 900)), [])
+  assert.deepEqual(externalIn('', sockets(1)), [])
 })
 
 test('the view of a pod is read from the node', async () => {
@@ -69,6 +73,7 @@ test('the view of a pod is read from the node', async () => {
   await writeFile(join(root, 'proc/7/comm'), 'server\n')
   await symlink('anon_inode:[io_uring]', join(root, 'proc/7/fd/3'))
   await symlink('/dev/zero', join(root, 'proc/7/fd/4'))
+  for (const inode of [103, 105, 106]) await symlink(`socket:[${inode}]`, join(root, `proc/7/fd/${inode}`))
   const protocols = `protocol  size sockets  memory press maxhdr  slab module
 MPTCPv6   1992      1       0   no       0   yes  kernel
 MPTCP     1824      2       0   no       0   yes  kernel
@@ -79,21 +84,26 @@ TCPv6     2568     -1       0   no     320   yes  kernel
   const node = {
     exec: async (argv: readonly string[]) => {
       asked.push(argv.join(' '))
-      return { code: 0, stdout: asked.length === 1 ? LISTING : LISTING.replace('103', '105'), stderr: '' }
+      const [gone, stays] = ['x * 105 * 901\n', 'x * 106 * 902\n']
+      return { code: 0, stdout: asked.length === 1 ? gone + stays : stays, stderr: '' }
     },
   }
   const cgroup = { version: 1, path: '/kubepods/podX', memoryPath: '/kubepods/podX' } as const
-  assert.deepEqual(await viewPod(root, node, cgroup), {
+  const view = await viewPod(root, node, cgroup)
+  assert.deepEqual(view, {
     processes: [
       {
         pid: 7,
         command: 'server',
-        files: [{ target: 'anon_inode:[io_uring]' }, { target: '/dev/zero', isDevice: true }],
+        files: [
+          ...[103, 105, 106].map((inode) => ({ target: `socket:[${inode}]` })),
+          ...[{ target: 'anon_inode:[io_uring]' }, { target: '/dev/zero', isDevice: true }],
+        ],
       },
     ],
     mptcpSockets: 3,
-    // The first list had one, the second another: neither was there all the time.
-    externalUnixSockets: [],
+    // Of the other one the second look has seen nothing.
+    externalUnixSockets: [106],
   })
   assert.deepEqual(asked, Array(2).fill('nsenter -t 7 -n ss -xanH'))
   await rm(root, { recursive: true })

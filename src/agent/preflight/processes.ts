@@ -12,15 +12,21 @@ const TIMEOUT_MS = 5_000
  * @returns an empty view of a pod that has no process any more; what ends while we look is left out
  */
 export async function viewPod(hostRoot: string, node: NodeCommands, cgroup: PodCgroup): Promise<PodView> {
+  const look = () => viewOnce(hostRoot, node, cgroup)
+  const { pairs, ...view } = await look()
+  // Processes and sockets are read one after the other: a connection that comes or goes meanwhile may show one end only.
+  const again = pairs.length === 0 ? [] : (await look()).pairs
+  return { ...view, externalUnixSockets: pairs.filter((pair) => again.includes(pair)).map(Number.parseFloat) }
+}
+
+async function viewOnce(hostRoot: string, node: NodeCommands, cgroup: PodCgroup) {
   const pids = await pidsIn(join(hostRoot, freezerFolder(cgroup)))
   const processes = await Promise.all(pids.map((pid) => viewProcess(hostRoot, pid)))
   const [first] = pids
-  return {
-    processes,
-    // One network namespace for all containers of a pod.
-    mptcpSockets: first === undefined ? 0 : await mptcpSockets(hostRoot, first),
-    externalUnixSockets: first === undefined ? [] : await externalUnixSockets(node, first),
-  }
+  if (first === undefined) return { processes, mptcpSockets: 0, pairs: [] }
+  const own = new Set(processes.flatMap(({ files }) => files.map(({ target }) => target)))
+  // One network namespace for all containers of a pod.
+  return { processes, mptcpSockets: await mptcpSockets(hostRoot, first), pairs: await externalPairs(node, first, own) }
 }
 
 async function pidsIn(folder: string): Promise<number[]> {
@@ -36,9 +42,9 @@ async function viewProcess(hostRoot: string, pid: number): Promise<ProcessView> 
   const folder = join(hostRoot, 'proc', String(pid))
   const [command, fds] = await Promise.all([
     readFile(join(folder, 'comm'), 'utf8').catch(() => ''),
-    readdir(join(folder, 'fd')).catch(() => []),
+    readdir(join(folder, 'fd')).catch((): string[] => []),
   ])
-  const files = await Promise.all(fds.map((fd) => viewFile(join(folder, 'fd', fd))))
+  const files = await Promise.all(fds.sort().map((fd) => viewFile(join(folder, 'fd', fd))))
   return { pid, command: command.trim(), files: files.filter((file) => file !== undefined) }
 }
 
@@ -58,28 +64,24 @@ async function mptcpSockets(hostRoot: string, pid: number): Promise<number> {
 }
 
 /** /proc does not tell who is at the other end, sock_diag does: `ss` asks it. A node without `ss` leaves it to CRIU to refuse. */
-async function externalUnixSockets(node: NodeCommands, pid: number): Promise<number[]> {
-  const ask = async () => {
-    const argv = ['nsenter', '-t', String(pid), '-n', 'ss', '-xanH']
-    const { code, stdout } = await node.exec(argv, { timeoutMs: TIMEOUT_MS })
-    return code === 0 ? externalPairs(stdout) : []
-  }
-  const found = await ask()
-  if (found.length === 0) return []
-  // The list is no snapshot: of a connection that ends while it is made, only one end may be seen.
-  const again = new Set(await ask())
-  return found.filter((pair) => again.has(pair)).map((pair) => Number(pair.split(' ')[0]))
+async function externalPairs(node: NodeCommands, pid: number, own: ReadonlySet<string>): Promise<string[]> {
+  const argv = ['nsenter', '-t', String(pid), '-n', 'ss', '-xanH']
+  const { code, stdout } = await node.exec(argv, { timeoutMs: TIMEOUT_MS })
+  return code === 0 ? externalIn(stdout, own) : []
 }
 
 /**
+ * The kernel counts a connection's far end to the network namespace of whoever has connected: only who holds it tells.
+ * One that nobody has accepted yet has no inode.
+ *
  * @param listing of `ss -xanH`: kind, state, two queues, address and inode of the socket, address and inode of its peer
- * @returns `inode peer` of the sockets whose peer is in another network namespace
+ * @param own what the pod's processes have open, `socket:[7]` among it
+ * @returns `inode peer` of the pod's sockets whose peer no process of the pod holds
  */
-export function externalPairs(listing: string): string[] {
-  const rows = listing.split('\n').flatMap((line) => {
+export function externalIn(listing: string, own: ReadonlySet<string>): string[] {
+  return listing.split('\n').flatMap((line) => {
     const [, inode, peer] = /\s(\d+)\s+\S+\s+(\d+)\s*$/.exec(line) ?? []
-    return inode === undefined || peer === undefined ? [] : [{ inode, peer }]
+    const external = peer !== '0' && own.has(`socket:[${inode}]`) && !own.has(`socket:[${peer}]`)
+    return external ? [`${inode} ${peer}`] : []
   })
-  const own = new Set(rows.map(({ inode }) => inode))
-  return rows.filter(({ peer }) => peer !== '0' && !own.has(peer)).map(({ inode, peer }) => `${inode} ${peer}`)
 }

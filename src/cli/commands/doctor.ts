@@ -94,13 +94,15 @@ async function overview(session: Session, { to, allNamespaces = false, output }:
   const nodes = (survey.nodes ?? []).map((node) => diagnoseNode(node, survey, whole))
   // What is wrong with the cluster is told once, not of every pod.
   const pods = await Promise.all(
-    all.items.filter(isAlive).map(async (pod) => diagnosePod(await snapshot(pod, { ...survey, cluster: {} }), to)),
+    all.items
+      .filter(isAlive)
+      .map(async (pod) => diagnosePod(await snapshot(pod, { ...survey, cluster: undefined }), to)),
   )
   if (output === 'json') {
     say(io.stdout, [JSON.stringify({ cluster: { ...survey.cluster, findings: cluster }, nodes, pods }, null, 2)])
   } else {
     const { findingLines, nodeTable, podTable } = await import('../output/findings.ts')
-    const { version = 'version unknown' } = survey.cluster
+    const version = survey.cluster?.version ?? 'of unknown version'
     say(io.stdout, [
       `Kubernetes ${version}${cluster.length === 0 ? ', podferry is installed and its controller ready' : ''}`,
       ...findingLines(cluster, io.stdout),
