@@ -11,7 +11,7 @@ import { GATEWAY } from './places.ts'
 import { connect } from './scenario/connect.ts'
 import { type BusName, deployPodferry, lastKafkaRecord } from './scenario/deploy.ts'
 import { eventually } from './scenario/eventually.ts'
-import { leftovers } from './scenario/leftovers.ts'
+import { lastingLeftovers } from './scenario/leftovers.ts'
 import { migrate } from './scenario/migrate.ts'
 import { barePod, counterPod, removePod, runPod } from './scenario/pods.ts'
 import { countedBy, isUnbroken, type Proof, proofsOfMove, redisDigest } from './scenario/proofs.ts'
@@ -126,7 +126,7 @@ for (const pod of ['counter', 'redis']) await removePod(client, 'default', pod)
 await demoCounter(client)
 await demoRedis(client)
 heading('afterwards')
-const left = await leftovers(client)
+const left = await lastingLeftovers(client)
 show([{ sentence: left.join('; ') || 'nothing left behind on either node', holds: left.length === 0 }])
 client.close()
 console.log(missing === 0 ? '\nEvery proof holds.' : `\n${missing} proof(s) missing.`)

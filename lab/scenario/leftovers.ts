@@ -6,6 +6,7 @@ import type { KubeClient } from '../../src/kube/client.ts'
 import { cgroupOf } from '../cgroups.ts'
 import { node } from '../cluster.ts'
 import { NODES } from '../places.ts'
+import { eventually } from './eventually.ts'
 
 /** A sentence and the shell words that print one line for each thing left behind; `$1` is the node's own cgroup. */
 const ON_A_NODE: Record<string, string> = {
@@ -21,7 +22,18 @@ const ON_A_NODE: Record<string, string> = {
   'page keeper': 'pgrep -f "agent/page[s]/|runtime/page-holde[r]"',
 }
 
-/** @returns one sentence for each thing left behind; empty when all is clean */
+/**
+ * A finalizer goes a moment after the end, and what was struck down may still be sweeping up after its restart.
+ *
+ * @returns one sentence for each thing that is left behind for good; empty when all is clean
+ */
+export async function lastingLeftovers(client: KubeClient, patienceMs = 20_000): Promise<string[]> {
+  const clean = async () => (await leftovers(client)).length === 0
+  await eventually('nothing is left behind', clean, patienceMs, 300).catch(() => {})
+  return await leftovers(client)
+}
+
+/** @returns one sentence for each thing left behind now */
 export async function leftovers(client: KubeClient): Promise<string[]> {
   const [onNodes, inCluster] = await Promise.all([Promise.all(NODES.map(onNode)), inApiServer(client)])
   return [...onNodes.flat(), ...inCluster]

@@ -5,7 +5,7 @@ import type { KubeClient } from '../../src/kube/client.ts'
 import { GATEWAY } from '../places.ts'
 import { ready } from './deploy.ts'
 import { eventually } from './eventually.ts'
-import { leftovers } from './leftovers.ts'
+import { lastingLeftovers } from './leftovers.ts'
 import { finished, startMigration } from './migrate.ts'
 import { counterPod, podOrUndefined, removePod, restarts, runPod } from './pods.ts'
 import { reaches, type Stage } from './stages.ts'
@@ -52,7 +52,5 @@ export async function strike(client: KubeClient, { name, stage, blow }: Strike):
 
 /** What was struck down may still be sweeping up after its restart. */
 async function settledClean(client: KubeClient): Promise<void> {
-  const clean = async () => (await leftovers(client)).length === 0
-  await eventually('nothing is left behind', clean, 20_000, 500).catch(() => {})
-  assert.deepEqual(await leftovers(client), [])
+  assert.deepEqual(await lastingLeftovers(client), [])
 }

@@ -6,7 +6,7 @@ import { GATEWAY } from '../../lab/places.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
-import { leftovers } from '../../lab/scenario/leftovers.ts'
+import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
 import { finished, migrate, startMigration } from '../../lab/scenario/migrate.ts'
 import { barePod, counterPod, podOrUndefined, removePod, restarts, runPod } from '../../lab/scenario/pods.ts'
 import { proofsOfMove, redisDigest } from '../../lab/scenario/proofs.ts'
@@ -32,9 +32,7 @@ async function assertMoved(migration: Migration): Promise<string> {
 }
 
 const nothingIsLeft = async () => {
-  const clean = async () => (await leftovers(client)).length === 0
-  await eventually('nothing is left behind', clean, 10_000, 300).catch(() => {})
-  assert.deepEqual(await leftovers(client), [])
+  assert.deepEqual(await lastingLeftovers(client), [])
 }
 
 test('a counter moves there and back; mode Auto is Live where both nodes can', async () => {

@@ -6,7 +6,7 @@ import { GATEWAY } from '../../lab/places.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
-import { leftovers } from '../../lab/scenario/leftovers.ts'
+import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
 import { finished, migrate, startMigration } from '../../lab/scenario/migrate.ts'
 import { barePod, counterPod, podOrUndefined, removePod, runPod } from '../../lab/scenario/pods.ts'
 import { countedBy, isUnbroken, proofsOfMove, redisDigest } from '../../lab/scenario/proofs.ts'
@@ -41,7 +41,7 @@ test('a counter moves there and back without losing or repeating a number', asyn
   assert.deepEqual(violations(witness.reports), [])
   await removePod(client, 'default', pod)
   await witness.close()
-  assert.deepEqual(await leftovers(client), [])
+  assert.deepEqual(await lastingLeftovers(client), [])
 })
 
 test('redis keeps its dataset', async () => {

@@ -7,7 +7,7 @@ import { GATEWAY } from '../../lab/places.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
-import { leftovers } from '../../lab/scenario/leftovers.ts'
+import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
 import { migrate } from '../../lab/scenario/migrate.ts'
 import { barePod, podOrUndefined, removePod, restarts, runPod } from '../../lab/scenario/pods.ts'
 import { bringPrograms, programPod, SOURCES, statesOf } from '../../lab/scenario/programs.ts'
@@ -28,9 +28,7 @@ before(async () => {
 
 after(async () => {
   try {
-    const clean = async () => (await leftovers(client)).length === 0
-    await eventually('nothing is left behind', clean, 10_000, 300).catch(() => {})
-    assert.deepEqual(await leftovers(client), [])
+    assert.deepEqual(await lastingLeftovers(client), [])
   } finally {
     client.close()
   }

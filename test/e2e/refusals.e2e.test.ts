@@ -7,7 +7,7 @@ import { GATEWAY } from '../../lab/places.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
-import { leftovers } from '../../lab/scenario/leftovers.ts'
+import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
 import { finished, migrate, startMigration } from '../../lab/scenario/migrate.ts'
 import { barePod, counterPod, podOrUndefined, removePod, restarts, runPod } from '../../lab/scenario/pods.ts'
 import { startWitness, violations } from '../../lab/scenario/witness.ts'
@@ -45,7 +45,7 @@ async function unharmed(name: string, attempt: () => Promise<void>, pod = counte
   assert.deepEqual(violations(witness.reports), [])
   await removePod(client, 'default', name)
   await witness.close()
-  assert.deepEqual(await leftovers(client), [])
+  assert.deepEqual(await lastingLeftovers(client), [])
 }
 
 test('a pod that does not exist', async () => {
@@ -182,7 +182,7 @@ while True: time.sleep(1)`
   assert.equal(after && restarts(after), 0)
   assert.equal(after?.status?.phase, 'Running')
   await removePod(client, 'default', 'undumpable')
-  assert.deepEqual(await leftovers(client), [])
+  assert.deepEqual(await lastingLeftovers(client), [])
 })
 
 test('a runtime without restore support: the setting is named', async () => {

@@ -9,7 +9,7 @@ import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
 import { type Inventory, inventory } from '../../lab/scenario/inventory.ts'
-import { leftovers } from '../../lab/scenario/leftovers.ts'
+import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
 import { migrate } from '../../lab/scenario/migrate.ts'
 import { counterPod, removePod, runPod } from '../../lab/scenario/pods.ts'
 import { proofsOfMove } from '../../lab/scenario/proofs.ts'
@@ -76,9 +76,7 @@ await eventually('it counts on', async () => witness.reports.length > heard + 20
 await witness.close()
 wrong.push(...violations(witness.reports))
 await removePod(client, 'default', pod)
-const clean = async () => (await leftovers(client)).length === 0
-await eventually('nothing is left behind', clean, 20_000, 500).catch(() => {})
-wrong.push(...(await leftovers(client)))
+wrong.push(...(await lastingLeftovers(client)))
 client.close()
 
 const column = (after: number) => (after === 0 ? 'at start' : `after ${after}`)
