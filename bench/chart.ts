@@ -28,5 +28,5 @@ export function barChart(title: string, bars: readonly Bar[]): string {
     const y = 40 + index * ROW
     return `<text x="${LEFT - 8}" y="${y + 15}" text-anchor="end">${escapeText(label)}</text><rect x="${LEFT}" y="${y}" width="${(x(ms) - LEFT).toFixed(1)}" height="20" fill="#2b6cb0"/><text x="${(x(ms) + 6).toFixed(1)}" y="${y + 15}">${(ms / 1000).toFixed(2)} s</text>`
   })
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="13"><rect width="100%" height="100%" fill="#fff"/><text x="12" y="22" font-size="15" font-weight="bold">${escapeText(title)}</text>${[...lines, ...rows].join('')}</svg>\n`
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="13"><title>${escapeText(title)}</title><rect width="100%" height="100%" fill="#fff"/><text x="12" y="22" font-size="15" font-weight="bold">${escapeText(title)}</text>${[...lines, ...rows].join('')}</svg>\n`
 }

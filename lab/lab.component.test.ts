@@ -3,7 +3,7 @@ import './testing/own-instance.ts'
 
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,7 +12,7 @@ import { imageRef } from './images.ts'
 import { labLeftovers } from './leftovers.ts'
 import { runningInit } from './machine.ts'
 import { partPid } from './parts.ts'
-import { CHECKOUT, LAB_NAME, NODES, type NodeName } from './places.ts'
+import { CHECKOUT, LAB_NAME, NODES, type NodeName, STATE } from './places.ts'
 import { identityOf, killHard } from './processes.ts'
 
 const lab = (...args: string[]) => execFileSync(join(CHECKOUT, 'bin/lab'), args, { encoding: 'utf8', stdio: 'pipe' })
@@ -56,7 +56,13 @@ async function readiness(name: NodeName): Promise<string> {
   return kubectl(['get', 'node', name, '-o', 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'])
 }
 
-test('up boots two Ready nodes, a second up has nothing to do, and two at once are refused', async () => {
+const writeOwner = (checkout: string) => {
+  mkdirSync(STATE, { recursive: true, mode: 0o700 })
+  writeFileSync(join(STATE, 'owner'), `${checkout}\n`)
+}
+
+test("up takes over another checkout's lab of which nothing runs, boots two Ready nodes, and has nothing to do when repeated", async () => {
+  writeOwner('/elsewhere')
   const first = spawn(join(CHECKOUT, 'bin/lab'), ['up'], { stdio: 'ignore' })
   const ended = new Promise((resolve) => first.on('exit', resolve))
   await sleep(1000)
@@ -66,6 +72,15 @@ test('up boots two Ready nodes, a second up has nothing to do, and two at once a
   const started = Date.now()
   lab('up')
   assert.ok(Date.now() - started < 15_000)
+})
+
+test("another checkout's lab that runs is refused", () => {
+  writeOwner('/elsewhere')
+  try {
+    for (const command of ['up', 'down']) assert.throws(() => lab(command), /belongs to the checkout \/elsewhere/)
+  } finally {
+    writeOwner(CHECKOUT)
+  }
 })
 
 test('a pod counts on each node and is reached over the network', async () => {

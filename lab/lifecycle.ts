@@ -9,15 +9,16 @@ import { FIRST_IMAGES } from './images.ts'
 import { LabError } from './lab-error.ts'
 import { boot, initOf, killInit } from './machine.ts'
 import { ensureLabNetwork, removeNetwork } from './network.ts'
-import { requireOwnership, takeOwnership } from './owner.ts'
+import { currentOwner, requireOwnership, takeOwnership } from './owner.ts'
 import { ensurePki, kubeconfigFor } from './pki.ts'
-import { CONTROL_PLANE, KUBECONFIG, MACHINES, NODES, netnsPath, STATE } from './places.ts'
+import { CHECKOUT, CONTROL_PLANE, KUBECONFIG, MACHINES, NODES, netnsPath, STATE } from './places.ts'
 import { startNode } from './power.ts'
 import { killHard, pidsInNetns } from './processes.ts'
 import { changeSysctls, restoreSysctls } from './sysctls.ts'
 
 /** Boots what does not run yet and waits until both nodes are Ready. The caller holds the lock; the cache is filled. */
 export async function labUp(): Promise<void> {
+  await clearDeadLab()
   await mkdir(STATE, { recursive: true, mode: 0o700 })
   await takeOwnership()
   await changeSysctls()
@@ -38,6 +39,17 @@ export async function labUp(): Promise<void> {
   )
 }
 
+/** A lab of another checkout of which nothing runs any more (the machine was restarted) is in nobody's use. */
+async function clearDeadLab(): Promise<void> {
+  const owner = await currentOwner()
+  if (owner === undefined || owner === CHECKOUT) return
+  if ((await labProcesses()).length === 0) await labDown({ force: true })
+}
+
+async function labProcesses(): Promise<number[]> {
+  return (await Promise.all(MACHINES.map((machine) => pidsInNetns(netnsPath(machine))))).flat()
+}
+
 /** Removes every trace of the lab. @param force also when another checkout holds it. */
 export async function labDown(options: { force?: boolean } = {}): Promise<void> {
   if (options.force !== true) await requireOwnership()
@@ -45,7 +57,7 @@ export async function labDown(options: { force?: boolean } = {}): Promise<void> 
   for (const machine of MACHINES) await killInit(machine)
   for (let round = 0; ; round += 1) {
     await removeCgroup(layout, LAB_CGROUP)
-    const left = (await Promise.all(MACHINES.map((machine) => pidsInNetns(netnsPath(machine))))).flat()
+    const left = await labProcesses()
     if (left.includes(process.pid)) throw new LabError("down ends all processes in the lab's network: run it outside")
     if (left.length === 0) break
     if (round > 200) throw new LabError(`processes ${left.join(', ')} in the lab's network do not end`)

@@ -12,7 +12,8 @@ export function refusal(owner: string | undefined, checkout: string): string | u
   return `the lab on this machine belongs to the checkout ${owner}: stop it with ${owner}/bin/lab down, or bin/lab down --force from here`
 }
 
-async function currentOwner(): Promise<string | undefined> {
+/** @returns the checkout that the lab on this machine belongs to, if there is one. */
+export async function currentOwner(): Promise<string | undefined> {
   return (await readIfThere(OWNER))?.trim()
 }
 
