@@ -109,6 +109,7 @@ function kubeletConfig(node: NodeName): object {
     nodeStatusUpdateFrequency: '5s',
     syncFrequency: '10s',
     staticPodPath: '/etc/kubernetes/manifests',
+    fileCheckFrequency: '1s',
     // Fault tests kill the same container many times: it must come back in a second each time.
     featureGates: { KubeletCrashLoopBackOffMax: true },
     crashLoopBackOff: { maxContainerRestartPeriod: '1s' },

@@ -1,6 +1,7 @@
 /** The processes of podferry on the nodes, to be killed with -9 by scenarios. */
 import { node } from '../cluster.ts'
 import { NODES, type NodeName } from '../places.ts'
+import { restartSoon } from './restart.ts'
 
 /** What the command line of each role's process contains, inside its node's process namespace. */
 const COMMAND_LINES = {
@@ -33,6 +34,7 @@ export async function pidsOn(name: NodeName, victim: Victim): Promise<string[]> 
 export async function signal(name: NodeName, victim: Victim, which: 'KILL' | 'STOP' | 'CONT'): Promise<number> {
   const pids = await pidsOn(name, victim)
   if (pids.length > 0) await node(name).exec(['sh', '-c', 'kill "$@" 2>/dev/null; true', 'sh', `-${which}`, ...pids])
+  if (which === 'KILL') void restartSoon()
   return pids.length
 }
 

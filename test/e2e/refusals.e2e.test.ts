@@ -89,6 +89,8 @@ test('a destination that is not ready', async () => {
     await unharmedWithoutLeftoverCheck('notready')
   } finally {
     await node('node-2').join()
+    // Its connections were cut in silence, and it would wait for answers for half a minute.
+    await node('node-2').kill('kubelet')
     await eventually(
       'node-2 is Ready',
       async () => !(await kubectl(['get', 'node', 'node-2'])).includes('NotReady'),

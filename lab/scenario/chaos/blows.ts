@@ -6,6 +6,7 @@ import { LIVE_JOURNAL_FOLDER } from '../../../src/agent/journal.ts'
 import { type NodePart, node, part } from '../../cluster.ts'
 import { NODES, type NodeName } from '../../places.ts'
 import { killAll, processesOf } from '../node-processes.ts'
+import { restartSoon } from '../restart.ts'
 import type { BlowName, JournalStep } from './expectations.ts'
 import type { Field } from './field.ts'
 import { stopForGood, stopForMoments } from './power-cuts.ts'
@@ -60,7 +61,10 @@ const killing =
     const nodes = side === 'anywhere' ? NODES : [field[side]]
     do {
       const found = await Promise.all(nodes.map((name) => processesOf(name, VICTIMS[victim])))
-      if ((await killAll(found.flat())) > 0) return {}
+      if ((await killAll(found.flat())) > 0) {
+        void restartSoon()
+        return {}
+      }
       await sleep(AGAIN_MS)
     } while (!isPast(field, step))
     return undefined
