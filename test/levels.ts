@@ -19,11 +19,18 @@ function levelOf(file: string): Level {
   return file.endsWith('.e2e.test.ts') ? 'e2e' : 'unit'
 }
 
+/** Searches and copies of files need a machine, but no cluster. */
+const NEEDS_NO_LAB: ((file: string) => boolean)[] = [
+  (file) => levelOf(file) === 'unit',
+  (file) => file.startsWith('lab/'),
+  (file) => file.startsWith('src/agent/live/files/'),
+  (file) => file.endsWith('.property.component.test.ts'),
+]
+
 /** @returns the machine of the lab in whose network a file's tests run; undefined: in the caller's own, beside the others */
 export function networkOf(file: string): MachineName | undefined {
-  // Unit tests and searches need no network; the lab's own tests boot another lab, which can't be done from within the first one's.
-  if (levelOf(file) === 'unit' || file.startsWith('lab/') || file.endsWith('.property.component.test.ts'))
-    return undefined
+  // The lab's own tests boot another lab, which can't be done from within the first one's.
+  if (NEEDS_NO_LAB.some((holds) => holds(file))) return undefined
   // A destination agent speaks to the registry on its node's loopback.
   return file.startsWith('src/agent/destination/') ? 'node-2' : CONTROL_PLANE
 }
