@@ -58,6 +58,8 @@ test('only a terminal is given colours, and its own width', () => {
   assert.equal(stripVTControlCharacters(text), text)
   const narrow = podTable([diagnosis], false, stream(60))
   assert.ok(narrow.every((line) => line.length <= 60) && narrow[1]?.endsWith('…'), narrow.join('\n'))
+  const long = podTable([{ ...diagnosis, name: 'n'.repeat(120) }], false, stream())
+  assert.ok(long[1]?.endsWith('spec.hostNetwork is true'), 'another program gets every word')
 })
 
 test('pods and nodes are told as tables', () => {

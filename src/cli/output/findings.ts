@@ -74,10 +74,10 @@ export function nodeTable(nodes: readonly NodeDiagnosis[], stream: Stream): stri
   return [...fitted([header, ...rows], stream), ...told]
 }
 
-/** The last column gives way. */
+/** On a terminal the last column gives way; a file or another program gets all of it. */
 const fitted = (rows: readonly (readonly (string | undefined)[])[], stream: Stream): string[] =>
   formatTable(rows, '  ').map((line) => {
-    const width = widthOf(stream)
+    const width = stream.isTTY ? widthOf(stream) : Number.POSITIVE_INFINITY
     return line.length <= width ? line : `${line.slice(0, width - 1).trimEnd()}…`
   })
 
