@@ -20,6 +20,8 @@ interface JobSpec {
   cwd?: string
   /** Written to its standard input, which is closed then: for secrets. */
   stdin?: string
+  /** A fifo on the node: its standard input, which it holds open itself, so that what is said before it reads is not lost. */
+  gate?: string
   /** On the node, opened for appending as descriptor 3. */
   statusFile?: string
 }
@@ -121,19 +123,20 @@ export function createJobs(hostRoot: string, cgroups?: readonly JobCgroup[]): Jo
 
 async function launch(hostRoot: string, spec: JobSpec, files: JobFiles, procs: readonly string[]): Promise<void> {
   const handles: FileHandle[] = []
-  const opened = async (path: string) => {
-    const file = await open(path, 'a', 0o600)
+  const opened = async (path: string, flags = 'a') => {
+    const file = await open(path, flags, 0o600)
     handles.push(file)
     return file.fd
   }
   try {
     const log = await opened(files.log)
+    const gate = spec.gate === undefined ? undefined : await opened(join(hostRoot, spec.gate), 'r+')
     const status = spec.statusFile === undefined ? [] : [await opened(join(hostRoot, spec.statusFile))]
     const options: SpawnOptions = {
       // A session of its own, by which all its processes are found again.
       detached: true,
       env: ENVIRONMENT,
-      stdio: [spec.stdin === undefined ? 'ignore' : 'pipe', log, log, ...status],
+      stdio: [gate ?? (spec.stdin === undefined ? 'ignore' : 'pipe'), log, log, ...status],
       ...(spec.cwd === undefined || spec.onNode ? {} : { cwd: spec.cwd }),
     }
     const child = spawn('/bin/sh', [JOB, files.stem, ...procs, '--', ...programOf(spec)], options)

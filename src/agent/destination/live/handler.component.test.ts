@@ -86,7 +86,7 @@ test('every move ends, and ends one way only', async () => {
         if (story.restore === 'fails' && isTrue(status, 'Committed'))
           assert.equal(status.failure?.reason, 'FileMissing')
       } finally {
-        await world.node.close()
+        await world.close()
       }
     }),
     { numRuns: 15, endOnFailure: true },
@@ -106,7 +106,7 @@ test('a container that kubelet has made anew gets nothing: what was copied ahead
     assert.equal(await world.begin(), false, 'another waits')
     assert.equal(await world.sendLayer(1), false)
   } finally {
-    await world.node.close()
+    await world.close()
   }
 })
 
@@ -119,7 +119,7 @@ test('a container that kubelet has made anew before anything was sent takes it a
     while (!(await world.begin())) await delay(20)
     assert.ok(await world.send())
   } finally {
-    await world.node.close()
+    await world.close()
   }
 })
 
@@ -131,7 +131,7 @@ test('a container that ends after it has arrived starts as any other', async () 
     while (!world.node.runs) await delay(5)
     assert.equal((await world.node.calls('create')).length, 1)
   } finally {
-    await world.node.close()
+    await world.close()
   }
 })
 
@@ -161,7 +161,7 @@ for (const moment of ['before the commit', 'after the restore'] as const) {
       assert.equal(world.exists(`restore/${POD_UID}`), false)
       assert.equal(world.exists(`restored/by-pod/${POD_UID}`), moment === 'after the restore')
     } finally {
-      await world.node.close()
+      await world.close()
     }
   })
 }

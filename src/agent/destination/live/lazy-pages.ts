@@ -1,12 +1,12 @@
 /** `criu lazy-pages` of one container: the daemon that fetches the memory the restored process does not have yet. */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodferryError } from '../../../errors.ts'
 import { criuErrors } from '../../criu-log.ts'
 import { freezerFolder, type PodCgroup } from '../../fence/pod-cgroup.ts'
 import type { JobState, Jobs } from '../../jobs/jobs.ts'
-import { exists, textOf } from './staging.ts'
+import { exists, makeGate, tell, textOf } from './staging.ts'
 
 const JOB = 'lazy'
 /** In the container's staging folder; the page keeper looks at it too. */
@@ -14,12 +14,17 @@ export const EXIT_FILE = `${JOB}.exit`
 const POLL_MS = 3
 const START_MS = 20_000
 
+/** Gone as soon as the daemon may begin: see `prepareLazy`. */
+const GATE = `${JOB}.gate`
+
 /**
- * When the daemon dies, the kernel gives the process zeros for memory that has not arrived. So whoever outlives the daemon
- * freezes the pod within a millisecond, also while no agent runs; only what was restored, hence `used`.
+ * Reads the page keeper's port, then is the daemon. When the daemon dies, the kernel gives the process zeros for memory that has
+ * not arrived. So whoever outlives the daemon freezes the pod within a millisecond, also while no agent runs; only what was
+ * restored, hence `used`.
  */
 const GUARD =
-  'used=$1 freezer=$2 word=$3; shift 3; "$@"; code=$?; [ "$code" = 0 ] || [ ! -e "$used" ] || echo "$word" >"$freezer"; exit "$code"'
+  'used=$1 freezer=$2 word=$3; shift 3; read -r port || exit 1; "$@" --port "$port" </dev/null; code=$?; ' +
+  '[ "$code" = 0 ] || [ ! -e "$used" ] || echo "$word" >"$freezer"; exit "$code"'
 
 export interface LazyPlace {
   hostRoot: string
@@ -28,30 +33,65 @@ export interface LazyPlace {
   folder: string
 }
 
-export const lazyState = ({ jobs, folder }: LazyPlace): Promise<JobState> => jobs.state(folder, JOB)
+/** One that still waits for its images is `absent`. */
+export const lazyState = async ({ hostRoot, jobs, folder }: LazyPlace): Promise<JobState> =>
+  (await exists(join(hostRoot, folder, GATE))) ? { is: 'absent' } : await jobs.state(folder, JOB)
 
 export const killLazy = ({ jobs, folder }: LazyPlace): Promise<void> => jobs.kill(folder, JOB)
 
-/** Empty `image` and `work` folders for what arrives. */
+/**
+ * The daemon up to its first instruction, which waits for the images: starting it takes longer than all that it does before it can be
+ * restored with, and the pod stands still then. Nothing when it waits already.
+ *
+ * @param cgroup of the destination pod; undefined when it has no process, which then cannot be restored either
+ */
+export async function prepareLazy(place: LazyPlace, cgroup: PodCgroup | undefined): Promise<void> {
+  const { hostRoot, jobs, folder } = place
+  const gate = join(hostRoot, folder, GATE)
+  if ((await exists(gate)) && (await jobs.state(folder, JOB)).is === 'running') return
+  for (const name of ['image', 'work']) await mkdir(join(hostRoot, folder, name), { recursive: true, mode: 0o700 })
+  await makeGate(gate)
+  const [image, work] = [`${folder}/image`, `${folder}/work`]
+  const criu = ['criu', 'lazy-pages', '-D', image, '-W', work, '--page-server', '--address', '127.0.0.1']
+  const argv = ['/bin/sh', '-c', GUARD, 'podferry-guard', `${folder}/used`, ...freezer(cgroup), ...criu]
+  await jobs.start({
+    ...{ folder, name: JOB, argv: [...argv, '-v1', '-o', 'lazy.log'] },
+    ...{ onNode: true, cwd: work, gate: `${folder}/${GATE}` },
+  })
+}
+
+/** An empty `image` folder for what arrives. */
 export async function clearImages({ hostRoot, folder }: LazyPlace): Promise<string> {
-  for (const name of ['image', 'work']) {
-    await rm(join(hostRoot, folder, name), { recursive: true, force: true })
-    await mkdir(join(hostRoot, folder, name), { recursive: true, mode: 0o700 })
-  }
-  return join(hostRoot, folder, 'image')
+  const image = join(hostRoot, folder, 'image')
+  await rm(image, { recursive: true, force: true })
+  await mkdir(image, { recursive: true, mode: 0o700 })
+  return image
 }
 
 /**
+ * Once the images are there.
+ *
  * @param port of the page keeper on the node's loopback
- * @param cgroup of the destination pod; undefined when it has no process, which then cannot be restored either
+ * @param findCgroup see `prepareLazy`; asked only when what was prepared is not there any more
  */
-export async function startLazy(place: LazyPlace, port: number, cgroup: PodCgroup | undefined): Promise<void> {
-  const { jobs, folder } = place
-  const [image, work] = [`${folder}/image`, `${folder}/work`]
-  const server = ['--page-server', '--address', '127.0.0.1', '--port', String(port)]
-  const criu = ['criu', 'lazy-pages', '-D', image, '-W', work, ...server, '-v1', '-o', 'lazy.log']
-  const argv = ['/bin/sh', '-c', GUARD, 'podferry-guard', `${folder}/used`, ...freezer(cgroup), ...criu]
-  await jobs.start({ folder, name: JOB, argv, onNode: true, cwd: work })
+export async function startLazy(
+  place: LazyPlace,
+  port: number,
+  findCgroup: () => Promise<PodCgroup | undefined>,
+): Promise<void> {
+  const gate = join(place.hostRoot, place.folder, GATE)
+  for (let attempt = 0; attempt < 2; attempt++) {
+    // Before the word: what reads the images must never be taken for what waits for them. The name is no more, the gate stays.
+    const opened = join(place.hostRoot, place.folder, `.${GATE}`)
+    if (await exists(gate)) {
+      await rename(gate, opened)
+      const heard = await tell(opened, String(port))
+      await rm(opened, { force: true })
+      if (heard) return
+    }
+    await prepareLazy(place, await findCgroup())
+  }
+  throw await lazyLost(place, await place.jobs.state(place.folder, JOB))
 }
 
 const freezer = (cgroup: PodCgroup | undefined): [file: string, word: string] => {

@@ -5,7 +5,7 @@ import type { Migration } from '../../../api/migration.ts'
 import { PodferryError } from '../../../errors.ts'
 import type { LiveReceiver } from '../../peer/live-server.ts'
 import { keeperPort, startKeeper } from './keeper.ts'
-import { awaitLazy, clearImages, lazyLost, lazyState, startLazy } from './lazy-pages.ts'
+import { awaitLazy, clearImages, lazyLost, lazyState, prepareLazy, startLazy } from './lazy-pages.ts'
 import { type LiveAgent, namesOf } from './live-agent.ts'
 import { isAlive } from './restorers.ts'
 import { withinRoom } from './room.ts'
@@ -46,7 +46,12 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       const message = `the checkpoint of container ${name} has arrived already; a migration has one`
       throw new PodferryError({ reason: 'AlreadyBegun', message })
     }
-    await allSettled([takeOff({ hostRoot, podUID, container: name }, waiting, deps), startKeeper(place, twin)])
+    const prepared = fence.find(podUID).then((cgroup) => prepareLazy(place, cgroup))
+    await allSettled([
+      takeOff({ hostRoot, podUID, container: name }, waiting, deps),
+      startKeeper(place, twin),
+      prepared,
+    ])
   }
 
   const receiveImages = async (podUID: string, container: string, body: Readable, signal: AbortSignal) => {
@@ -66,12 +71,9 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       throw new PodferryError({ reason: 'NotBegun', message: `no page keeper was started for container ${container}` })
     }
     const folder = await clearImages(place)
-    const [stored, cgroup] = await allSettled([
-      inRoom(folder, body, (within) => files.unpackImages({ folder, body: within, signal })),
-      fence.find(podUID),
-    ])
+    const stored = await inRoom(folder, body, (within) => files.unpackImages({ folder, body: within, signal }))
     signal.throwIfAborted()
-    await startLazy(place, port, cgroup)
+    await startLazy(place, port, () => fence.find(podUID))
     await awaitLazy(place, signal)
     return stored
   }

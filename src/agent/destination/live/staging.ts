@@ -49,10 +49,14 @@ export async function openStaging(hostRoot: string, podUID: string, container: s
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await chmod(join(hostRoot, podFolder(podUID)), 0o700)
   await chmod(folder, 0o700)
-  const gate = join(folder, 'gate')
-  if (await exists(gate)) return
-  await promisify(execFile)('mkfifo', ['-m', '0600', gate]).catch(async (error) => {
-    if (!(await exists(gate))) throw error
+  await makeGate(join(folder, 'gate'))
+}
+
+/** A fifo, root-only; nothing when it is there. */
+export async function makeGate(path: string): Promise<void> {
+  if (await exists(path)) return
+  await promisify(execFile)('mkfifo', ['-m', '0600', path]).catch(async (error) => {
+    if (!(await exists(path))) throw error
   })
 }
 
@@ -94,13 +98,14 @@ export async function readOutcome(hostRoot: string, podUID: string, container: s
  * @param word `restore <container ID>` for exactly that container, or `refuse`
  * @returns false when nobody waits
  */
-export async function answer(hostRoot: string, podUID: string, container: string, word: string): Promise<boolean> {
+export const answer = (hostRoot: string, podUID: string, container: string, word: string): Promise<boolean> =>
+  tell(join(hostRoot, containerFolder(podUID, container), 'gate'), word)
+
+/** @returns false when nobody waits at this gate */
+export async function tell(path: string, word: string): Promise<boolean> {
   try {
     // Without O_NONBLOCK a gate without a reader would hold us for ever.
-    const gate = await open(
-      join(hostRoot, containerFolder(podUID, container), 'gate'),
-      constants.O_WRONLY | constants.O_NONBLOCK,
-    )
+    const gate = await open(path, constants.O_WRONLY | constants.O_NONBLOCK)
     try {
       await gate.write(`${word}\n`)
       return true

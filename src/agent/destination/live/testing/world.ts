@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -148,6 +148,8 @@ export class World {
   /** `criu lazy-pages` ends. */
   async endDaemon(exitCode: number): Promise<void> {
     if (this.jobs.get('lazy')?.is !== 'running') return
+    await this.#gate?.close()
+    this.#gate = undefined
     this.jobs.set('lazy', { is: 'ended', exitCode })
     if (this.keeper && exitCode !== 0) this.keeper = { ...this.keeper, phase: 'failed' }
   }
@@ -159,6 +161,14 @@ export class World {
       this.keeper = { ...this.keeper, phase: 'finished' }
     }
     return this.keeper
+  }
+
+  /** What the daemon's guard waits at. */
+  #gate: FileHandle | undefined
+
+  async close(): Promise<void> {
+    await this.#gate?.close()
+    await this.node.close()
   }
 
   exists(path: string): boolean {
@@ -256,8 +266,10 @@ export class World {
         killAll: () => effect(() => node.killProcesses()),
       },
       jobs: {
-        start: ({ name }) =>
+        start: ({ name, gate }) =>
           effect(async () => {
+            await this.#gate?.close()
+            this.#gate = gate === undefined ? undefined : await open(join(node.hostRoot, gate), 'r+')
             this.jobs.set(name, { is: 'running', pid: 1 })
             await mkdir(join(node.hostRoot, FOLDER, 'work'), { recursive: true })
             await writeFile(join(node.hostRoot, FOLDER, 'work/lazy-pages.socket'), '')
@@ -266,8 +278,10 @@ export class World {
         state: async (_, name) => this.jobs.get(name) ?? { is: 'absent' },
         lives: async (_, name) => this.jobs.get(name)?.is === 'running',
         kill: (_, name) =>
-          effect(() => {
+          effect(async () => {
             if (this.jobs.get(name)?.is !== 'running') return
+            await this.#gate?.close()
+            this.#gate = undefined
             assert.ok(!node.runs, 'the daemon is taken from under a living process: its memory would read as zeros')
             this.jobs.set(name, { is: 'ended', exitCode: 137 })
           }),
