@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { condition, withCondition } from '../api/conditions.ts'
 import type { MigrationStatus } from '../api/migration.ts'
+import type { Pod } from '../api/pod.ts'
 import { plan } from './plan.ts'
 import type { Snapshot } from './snapshot.ts'
 import { aMigration, aNode, aPod, aSnapshot, POD_UID, START } from './testing/builders.ts'
@@ -72,6 +73,19 @@ test('the source pod is deleted only once the destination was seen running', () 
   assert.deepEqual(plan(at(restored), NOW).commands, [
     { do: 'deletePod', role: 'source', name: 'counter', uid: POD_UID, graceSeconds: 1 },
   ])
+})
+
+test('the source pod is taken from the API server at once when its node has nothing of it any more', () => {
+  const restored = set(committed, 'Restored', 'True')
+  const cleaned = { ...restored, source: { node: 'node-1', podUID: POD_UID, cleanedAt: START } }
+  const deleted = (seconds: number) => aPod({}, { deletionTimestamp: START, deletionGracePeriodSeconds: seconds })
+  const commandsOf = (status: MigrationStatus, sourcePod: Pod) => plan(at(status, { sourcePod }), NOW).commands
+  assert.equal(commandsOf(restored, deleted(1)), undefined)
+  assert.deepEqual(commandsOf(cleaned, deleted(1)), [
+    { do: 'deletePod', role: 'source', name: 'counter', uid: POD_UID, graceSeconds: 0 },
+  ])
+  // Somebody's finalizer holds it.
+  assert.equal(commandsOf(cleaned, deleted(0)), undefined)
 })
 
 test('without a node that fits, the reasons are listed', () => {

@@ -6,6 +6,11 @@ import { succeeded } from '../summary.ts'
 
 /** The program is frozen and will be killed by the agent; kubelet only has to take the pod down. */
 const GRACE_SECONDS = 1
+/**
+ * The agent has killed all processes of the pod and says that nothing of it is left: an empty sandbox is no reason to wait for kubelet,
+ * which takes a second or two for it and goes on with that by itself.
+ */
+const AT_ONCE = 0
 
 /** Pods are not watched (a cluster's worth of them would not fit our memory), so the last wait looks often. */
 const SETTLE_MS = 200
@@ -18,12 +23,13 @@ export const removeSource: Step = (snapshot, now) => {
   if (status?.mode === 'Live' && !isTrue(status, 'Delivered')) return undefined
 
   const source = sourcePod?.metadata.uid === status?.source?.podUID ? sourcePod : undefined
-  if (source && !source.metadata.deletionTimestamp) {
+  const isDeleted = source?.metadata.deletionTimestamp !== undefined
+  const isEmpty = status?.source?.cleanedAt !== undefined && source?.metadata.deletionGracePeriodSeconds !== AT_ONCE
+  // Deleted first: kubelet starts what it finds dead in a pod that is not.
+  if (source && (!isDeleted || isEmpty)) {
     const { name, uid } = source.metadata
-    return {
-      commands: [{ do: 'deletePod', role: 'source', name, uid, graceSeconds: GRACE_SECONDS }],
-      requeueAfterMs: 1000,
-    }
+    const graceSeconds = isDeleted ? AT_ONCE : GRACE_SECONDS
+    return { commands: [{ do: 'deletePod', role: 'source', name, uid, graceSeconds }], requeueAfterMs: SETTLE_MS }
   }
   if (!isTrue(status, 'SourceRemoved')) {
     const nodeExists = nodeNamed(snapshot, status?.source?.node) !== undefined
