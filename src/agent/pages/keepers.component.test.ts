@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -13,7 +13,7 @@ import { makeAuthority } from '../../controller/certificates/issue.ts'
 import { serverNameOf } from '../peer/names.ts'
 import { makeIdentity } from '../peer/testing/identities.ts'
 import type { KeeperPhase } from './keeper-state.ts'
-import { authority, type End, identities, withKeepers } from './testing/keeper-pair.ts'
+import { authority, type End, identities, makeEnd, withKeepers } from './testing/keeper-pair.ts'
 
 const MiB = 1 << 20
 const ABORT = Buffer.alloc(64, 0xff)
@@ -267,3 +267,28 @@ test('a keeper is asked for twice and started once; politeness does not end it; 
     await source.keepers.abort(source.folder)
     assert.equal((await source.keepers.state(source.folder))?.phase, 'aborted')
   }))
+
+for (const dies of [false, true]) {
+  test(`a prepared keeper ${dies ? 'that has died is started anew' : 'takes its configuration when it is wanted'}`, async () => {
+    const { folder, keepers, processes, killKeeper } = await makeEnd('source')
+    try {
+      await keepers.prepare(folder)
+      await keepers.prepare(folder)
+      const prepared = await eventually('it has begun', async () => {
+        const pids = await processes()
+        return pids.length > 1 && pids
+      })
+      if (dies) await killKeeper()
+      const { port } = await keepers.startSource({ folder, address: '127.0.0.1', peerNode: 'node-2' })
+      assert.ok(port > 0)
+      const pids = await processes()
+      assert.deepEqual(
+        prepared.map((pid) => pids.includes(pid)),
+        prepared.map(() => !dies),
+      )
+    } finally {
+      await keepers.end(folder)
+      await rm(folder, { recursive: true })
+    }
+  })
+}

@@ -4,6 +4,7 @@ import { extname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { PodferryError } from '../../errors.ts'
+import { letThrough, makeGate } from '../jobs/gates.ts'
 import { jobFiles, readLogEnd } from '../jobs/job-files.ts'
 import type { Jobs } from '../jobs/jobs.ts'
 import type { IdentityHolder } from '../peer/identity.ts'
@@ -13,6 +14,11 @@ import { abortByHolder } from './holder.ts'
 import { hasEnded, type KeeperState, readKeeperState } from './keeper-state.ts'
 
 export interface Keepers {
+  /**
+   * Starts a process that will be the keeper of this folder: it takes a quarter of a second until it can listen, and a keeper is
+   * wanted when everything else is ready. Nothing when there is one, or was.
+   */
+  prepare(folder: string): Promise<void>
   /**
    * A keeper of the same twin that lives in the folder goes on; another is replaced while it waits.
    *
@@ -67,6 +73,9 @@ type Wish = Omit<SourceConfig, 'identity'> | Omit<DestinationConfig, 'identity'>
 
 const JOB = 'keeper'
 const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`)
+const ARGV = [process.execPath, MAIN]
+/** Where a prepared keeper waits for its configuration. */
+const gateIn = (folder: string) => `${folder}/${JOB}.gate`
 const PATIENCE_MS = 10_000
 const POLL_MS = 10
 /** A holder makes its fifo a few milliseconds after it was started. */
@@ -87,11 +96,13 @@ export function createKeepers({ hostRoot, jobs, identity, log }: KeepersOptions)
       const message = `the page keeper in ${folder} is ${phase} already; it cannot begin again`
       throw new PodferryError({ reason: 'KeeperBusy', message })
     }
-    await jobs.kill(folder, JOB)
     await writeFile(wishFile, wished, { mode: 0o600 })
-    const stdin = JSON.stringify({ ...wish, identity: identity.current() } satisfies KeeperConfig)
+    const config = JSON.stringify({ ...wish, identity: identity.current() } satisfies KeeperConfig)
     const began = performance.now()
-    await jobs.start({ folder, name: JOB, argv: [process.execPath, MAIN], onNode: false, stdin })
+    if (!(await letThrough(seen(gateIn(folder)), config))) {
+      await jobs.kill(folder, JOB)
+      await jobs.start({ folder, name: JOB, argv: ARGV, onNode: false, stdin: `${config}\n` })
+    }
     const port = await listening(folder, began)
     const ms = Math.round(performance.now() - began)
     log.info({ folder, role: wish.role, peer: wish.peerNode, port, ms }, 'page keeper started')
@@ -122,6 +133,12 @@ export function createKeepers({ hostRoot, jobs, identity, log }: KeepersOptions)
   }
 
   return {
+    async prepare(folder) {
+      if ((await jobs.state(folder, JOB)).is !== 'absent') return
+      const gate = gateIn(folder)
+      await makeGate(seen(gate))
+      await jobs.start({ folder, name: JOB, argv: ARGV, onNode: false, gate })
+    },
     startSource: ({ folder, address, peerNode }) =>
       start(folder, { role: 'source', folder: seen(folder), address, peerNode }),
     startDestination: ({ folder, peerNode, peerAddress, peerPort, exitFile, deliveredFile }) => {

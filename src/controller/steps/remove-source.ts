@@ -14,6 +14,7 @@ const AT_ONCE = 0
 
 /** Pods are not watched (a cluster's worth of them would not fit our memory), so the last wait looks often. */
 const SETTLE_MS = 200
+const GONE_MS = 20
 
 export const removeSource: Step = (snapshot, now) => {
   const { migration, sourcePod } = snapshot
@@ -29,7 +30,10 @@ export const removeSource: Step = (snapshot, now) => {
   if (source && (!isDeleted || isEmpty)) {
     const { name, uid } = source.metadata
     const graceSeconds = isDeleted ? AT_ONCE : GRACE_SECONDS
-    return { commands: [{ do: 'deletePod', role: 'source', name, uid, graceSeconds }], requeueAfterMs: SETTLE_MS }
+    return {
+      commands: [{ do: 'deletePod', role: 'source', name, uid, graceSeconds }],
+      requeueAfterMs: isDeleted ? GONE_MS : SETTLE_MS,
+    }
   }
   if (!isTrue(status, 'SourceRemoved')) {
     const nodeExists = nodeNamed(snapshot, status?.source?.node) !== undefined

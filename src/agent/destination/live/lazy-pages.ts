@@ -1,12 +1,13 @@
 /** `criu lazy-pages` of one container: the daemon that fetches the memory the restored process does not have yet. */
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodferryError } from '../../../errors.ts'
 import { criuErrors } from '../../criu-log.ts'
 import { freezerFolder, type PodCgroup } from '../../fence/pod-cgroup.ts'
+import { letThrough, makeGate } from '../../jobs/gates.ts'
 import type { JobState, Jobs } from '../../jobs/jobs.ts'
-import { exists, makeGate, tell, textOf } from './staging.ts'
+import { exists, textOf } from './staging.ts'
 
 const JOB = 'lazy'
 /** In the container's staging folder; the page keeper looks at it too. */
@@ -81,14 +82,7 @@ export async function startLazy(
 ): Promise<void> {
   const gate = join(place.hostRoot, place.folder, GATE)
   for (let attempt = 0; attempt < 2; attempt++) {
-    // Before the word: what reads the images must never be taken for what waits for them. The name is no more, the gate stays.
-    const opened = join(place.hostRoot, place.folder, `.${GATE}`)
-    if (await exists(gate)) {
-      await rename(gate, opened)
-      const heard = await tell(opened, String(port))
-      await rm(opened, { force: true })
-      if (heard) return
-    }
+    if (await letThrough(gate, String(port))) return
     await prepareLazy(place, await findCgroup())
   }
   throw await lazyLost(place, await place.jobs.state(place.folder, JOB))

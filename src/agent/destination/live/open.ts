@@ -9,7 +9,7 @@ import { errorOf, judgeReadiness, type LiveReadiness } from './readiness.ts'
 import * as report from './report.ts'
 import { isAlive } from './restorers.ts'
 import { checkRoom } from './room.ts'
-import { openStaging, podFolder, readWaiting } from './staging.ts'
+import { containerFolder, openStaging, podFolder, readWaiting } from './staging.ts'
 
 const OPEN_MS = 25
 const POD_LOOK_MS = 1_000
@@ -18,6 +18,7 @@ export async function open(live: LiveAgent, migration: Migration, podUID: string
   const { hostRoot, log } = live
   const expected = namesOf(migration)
   for (const name of expected) await openStaging(hostRoot, podUID, name)
+  await Promise.all(expected.map((name) => prepareKeeper(live, containerFolder(podUID, name))))
   const arrived = await Promise.all(
     expected.map(async (name) => {
       const waiting = await readWaiting(hostRoot, podUID, name)
@@ -38,6 +39,11 @@ export async function open(live: LiveAgent, migration: Migration, podUID: string
   if (found.status === 'Unknown') return OPEN_MS
   log.info({ ...about(live, migration), ...found }, 'readiness')
   return undefined
+}
+
+/** Only to save time: without it the keeper is started when it is wanted. */
+async function prepareKeeper({ deps, log }: LiveAgent, folder: string): Promise<void> {
+  await deps.keepers.prepare(folder).catch((err) => log.warn({ folder, err }, 'no page keeper is prepared'))
 }
 
 /** Where a wrapper cannot even say that it waits. */

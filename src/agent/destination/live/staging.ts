@@ -4,12 +4,10 @@
  * /run/podferry/restore/<pod UID>/<container>/. The wrapper claims a container's state by making `used` before it restores,
  * and looks for `refused` after that. So whoever has written `refused` and sees no `used` knows that nothing will be restored.
  */
-import { execFile } from 'node:child_process'
-import { constants } from 'node:fs'
-import { chmod, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { replaceFile } from '../../files.ts'
+import { makeGate, tell } from '../../jobs/gates.ts'
 import { isLabel, isUID } from '../../peer/names.ts'
 
 const RESTORE_ROOT = '/run/podferry/restore'
@@ -52,14 +50,6 @@ export async function openStaging(hostRoot: string, podUID: string, container: s
   await makeGate(join(folder, 'gate'))
 }
 
-/** A fifo, root-only; nothing when it is there. */
-export async function makeGate(path: string): Promise<void> {
-  if (await exists(path)) return
-  await promisify(execFile)('mkfifo', ['-m', '0600', path]).catch(async (error) => {
-    if (!(await exists(path))) throw error
-  })
-}
-
 /** @returns undefined while no wrapper has come; one that has come may have ended since */
 export async function readWaiting(hostRoot: string, podUID: string, container: string): Promise<Waiting | undefined> {
   const text = await textOf(join(hostRoot, containerFolder(podUID, container), 'waiting'))
@@ -100,23 +90,6 @@ export async function readOutcome(hostRoot: string, podUID: string, container: s
  */
 export const answer = (hostRoot: string, podUID: string, container: string, word: string): Promise<boolean> =>
   tell(join(hostRoot, containerFolder(podUID, container), 'gate'), word)
-
-/** @returns false when nobody waits at this gate */
-export async function tell(path: string, word: string): Promise<boolean> {
-  try {
-    // Without O_NONBLOCK a gate without a reader would hold us for ever.
-    const gate = await open(path, constants.O_WRONLY | constants.O_NONBLOCK)
-    try {
-      await gate.write(`${word}\n`)
-      return true
-    } finally {
-      await gate.close()
-    }
-  } catch (error) {
-    if (['ENXIO', 'ENOENT', 'EPIPE', 'EAGAIN'].includes((error as NodeJS.ErrnoException).code ?? '')) return false
-    throw error
-  }
-}
 
 /** From now on every wrapper of this pod refuses, also one that comes after a failure and one that would start afresh. */
 export async function refuse(hostRoot: string, podUID: string): Promise<void> {

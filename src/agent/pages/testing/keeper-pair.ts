@@ -79,6 +79,8 @@ export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, opti
     link = await startLink(twinPort, options.cutAfter)
     const exitFile = join(destination.folder, 'lazy.exit')
     const deliveredFile = join(destination.folder, 'delivered')
+    // As an agent does while the destination pod is made.
+    await destination.keepers.prepare(destination.folder)
     const { port: daemonPort } = await destination.keepers.startDestination({
       folder: destination.folder,
       peerNode: options.expectedSource ?? identities.source.node,
@@ -119,7 +121,7 @@ export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, opti
   }
 }
 
-async function makeEnd(role: keyof typeof identities): Promise<End> {
+export async function makeEnd(role: keyof typeof identities): Promise<End> {
   // As long as a real folder: longer than the path of a Unix socket may be.
   const folder = await mkdtemp(join(tmpdir(), `podferry-pages-${role}-${'x'.repeat(80)}-`))
   // Keepers of a test live where the test lives.

@@ -287,6 +287,7 @@ export class World {
           }),
       },
       keepers: {
+        prepare: () => effect(() => undefined),
         startSource: () => assert.fail('this is the destination'),
         open: () => assert.fail('this is the destination'),
         abort: () => assert.fail('this is the destination'),

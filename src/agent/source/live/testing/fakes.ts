@@ -145,6 +145,7 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
           node.box(folder).keeper = { phase: 'waiting', lives: true }
           return { port: 1 }
         }),
+      prepare: () => Promise.reject(new Error('not here')),
       startDestination: () => Promise.reject(new Error('not here')),
       state: (folder) =>
         effect(() => {

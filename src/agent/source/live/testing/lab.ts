@@ -99,6 +99,7 @@ function labKeepers(init: number, log: Logger): LabKeepers {
   const keepers: LabKeepers = {
     ...{ connections, hang: false },
     startSource: () => Promise.resolve({ port: 1 }),
+    prepare: () => Promise.reject(new Error('not here')),
     startDestination: () => Promise.reject(new Error('not here')),
     async state(folder): Promise<KeeperState | undefined> {
       const phase = connections.get(folder)?.phase ?? 'waiting'
