@@ -1,6 +1,6 @@
 /** One move of a memory hog: times, and what the agents need meanwhile. */
 import { migrate } from '../lab/scenario/migrate.ts'
-import { removePod } from '../lab/scenario/pods.ts'
+import { counterPod, removePod, runPod } from '../lab/scenario/pods.ts'
 import { condition } from '../src/api/conditions.ts'
 import type { StepDurations } from '../src/api/migration.ts'
 import type { KubeClient } from '../src/kube/client.ts'
@@ -16,6 +16,24 @@ export interface MoveFigures {
   agentIdleMegabytes: number
   agentPeakMegabytes: number
   controllerMegabytes: number
+}
+
+/**
+ * A pod whose program needs next to no memory: what a move takes in itself.
+ *
+ * @returns milliseconds from the request to create the Migration to its end; `creationTimestamp` tells only whole seconds
+ * @throws Error when the migration does not succeed
+ */
+export async function measureSmallPod(client: KubeClient): Promise<number> {
+  const name = 'bench-small'
+  await removePod(client, 'default', name)
+  await runPod(client, counterPod({ name, node: 'node-1' }))
+  const began = Date.now()
+  const { status } = await migrate(client, { podName: name, destinationNode: 'node-2', mode: 'Live' })
+  const summary = condition(status, 'Succeeded')
+  if (summary?.status !== 'True') throw new Error(`the move failed: ${summary?.message}`)
+  await removePod(client, 'default', status?.destination?.podName ?? '')
+  return Date.parse(status?.timings?.finishedAt ?? '') - began
 }
 
 /** @throws Error when the migration does not succeed */
