@@ -8,6 +8,8 @@ import { silentLog } from './testing/silent-log.ts'
 import { until } from './testing/until.ts'
 
 const timing = { durationMs: 1_000, renewDeadlineMs: 300, retryMs: 20 }
+/** No test waits for so long: who leads meanwhile has not waited for the lease to run out. */
+const long = { durationMs: 600_000, renewDeadlineMs: 300_000, retryMs: 20 }
 
 interface Candidate {
   election: Election
@@ -15,7 +17,7 @@ interface Candidate {
   signal: AbortSignal | undefined
 }
 
-function stand(server: FakeApiServer, identity: string): Candidate {
+function stand(server: FakeApiServer, identity: string, times = timing): Candidate {
   const client = createClient({ connection: server.connection(), role: 'test' })
   const told: string[] = []
   const candidate: Candidate = {
@@ -26,7 +28,7 @@ function stand(server: FakeApiServer, identity: string): Candidate {
       namespace: 'default',
       name: 'controller',
       identity,
-      timing,
+      timing: times,
       log: silentLog,
       onAcquired(signal) {
         candidate.signal = signal
@@ -41,16 +43,14 @@ function stand(server: FakeApiServer, identity: string): Candidate {
 describe('election', () => {
   it('has one leader, and the next at once when that one steps down', async () => {
     await using server = await startFakeApiServer()
-    const first = stand(server, 'first')
+    const first = stand(server, 'first', long)
     await until('the first leads', () => first.election.isLeader())
-    const second = stand(server, 'second')
+    const second = stand(server, 'second', long)
     await new Promise((resolve) => setTimeout(resolve, 100))
     assert.equal(second.election.isLeader(), false)
-    const began = performance.now()
     await first.election.stop()
     assert.equal(first.election.isLeader(), false)
     await until('the second leads', () => second.election.isLeader())
-    assert.ok(performance.now() - began < timing.durationMs, 'a released lease is not waited for')
     assert.equal(server.objects(leases)[0]?.spec?.leaseTransitions, 1)
     await second.election.stop()
     assert.deepEqual([first.told, second.told], [['acquired'], ['acquired']])
