@@ -29,6 +29,7 @@ export interface LiveOptions {
   nodeAddress: string
   kubeletRoot: string
   runtimeSocket: string
+  pageBytesPerSecond: number | undefined
   identity: IdentityHolder
   fence: Fence
   cri: CriClient
@@ -44,7 +45,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
   const { nodeAddress, kubeletRoot, runtimeSocket, identity, fence, cri, uploads, recorder, wake } = options
   const journal = await openJournal({ folder: join(hostRoot, LIVE_JOURNAL_FOLDER), schema: liveEntrySchema, log })
   const jobs = createJobs(hostRoot)
-  const keepers = createKeepers({ hostRoot, jobs, identity, log })
+  const keepers = createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond: options.pageBytesPerSecond })
   const source = createLiveSource(ctx, {
     ...{ journal, fence, jobs, keepers, kubeletRoot, recorder, wake },
     places: createPlaces(hostRoot),

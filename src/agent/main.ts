@@ -45,6 +45,8 @@ export interface AgentSettings {
   /** On the node. */
   runtimeSocket: string
   runtimeRoot: string
+  /** For the memory of one container on its way to another node; no limit without. */
+  pageBytesPerSecond?: number
 }
 
 /** Less than the grace period of the agent's pod: what does not end in this time, the next agent picks up. */
@@ -81,6 +83,7 @@ export async function runAgent(
   const live = await createLive(ctx, {
     ...{ nodeAddress, kubeletRoot, identity, fence, cri, uploads, recorder, wake },
     runtimeSocket: settings.runtimeSocket,
+    pageBytesPerSecond: settings.pageBytesPerSecond,
     isIdle: () => open().length === 0,
   })
   reportSetAside(log, live.journal.setAside)

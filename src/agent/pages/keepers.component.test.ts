@@ -120,6 +120,20 @@ test('what is asked and answered now and then arrives, also after the destinatio
     }
   }))
 
+test('a source keeps to its rate', () =>
+  withKeepers(
+    async ({ startDaemon, openPageServer }) => {
+      const daemon = await startDaemon()
+      const criu = await openPageServer()
+      const began = performance.now()
+      const arriving = receive(daemon, 8 * MiB)
+      assert.equal(await send(criu, 8 * MiB), await arriving)
+      // Less the tenth of a second that may pass at once.
+      assert.ok(performance.now() - began > 850, `${performance.now() - began} ms`)
+    },
+    { bytesPerSecond: 8 * MiB },
+  ))
+
 test('a daemon that fails is never an end of the transfer', () =>
   withKeepers(async ({ source, destination, exitFile, deliveredFile, startDaemon, openPageServer }) => {
     // Of an earlier daemon: they say nothing about this one.

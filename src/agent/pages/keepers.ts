@@ -66,10 +66,12 @@ interface KeepersOptions {
   jobs: Jobs
   identity: IdentityHolder
   log: Logger
+  /** For what a source's keeper sends; no limit without. */
+  bytesPerSecond?: number | undefined
 }
 
 /** The words in a keeper's configuration that make it the same one. */
-type Wish = Omit<SourceConfig, 'identity'> | Omit<DestinationConfig, 'identity'>
+type Wish = Omit<SourceConfig, 'identity' | 'bytesPerSecond'> | Omit<DestinationConfig, 'identity' | 'bytesPerSecond'>
 
 const JOB = 'keeper'
 const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`)
@@ -81,7 +83,7 @@ const POLL_MS = 10
 /** A holder makes its fifo a few milliseconds after it was started. */
 const HOLDER_MS = 1_000
 
-export function createKeepers({ hostRoot, jobs, identity, log }: KeepersOptions): Keepers {
+export function createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond }: KeepersOptions): Keepers {
   const seen = (path: string) => join(hostRoot, path)
 
   const start = async (folder: string, wish: Wish): Promise<{ port: number }> => {
@@ -97,7 +99,8 @@ export function createKeepers({ hostRoot, jobs, identity, log }: KeepersOptions)
       throw new PodferryError({ reason: 'KeeperBusy', message })
     }
     await writeFile(wishFile, wished, { mode: 0o600 })
-    const config = JSON.stringify({ ...wish, identity: identity.current() } satisfies KeeperConfig)
+    const pace = wish.role === 'source' && bytesPerSecond !== undefined ? { bytesPerSecond } : {}
+    const config = JSON.stringify({ ...wish, ...pace, identity: identity.current() } satisfies KeeperConfig)
     const began = performance.now()
     if (!(await letThrough(seen(gateIn(folder)), config))) {
       await jobs.kill(folder, JOB)

@@ -1,12 +1,15 @@
 /** `podferry agent`: everything that touches a node, as source and as destination. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { type AgentSettings, runAgent } from '../../agent/main.ts'
+import { parseBytes } from '../../api/quantity.ts'
 import { createClient } from '../../kube/client.ts'
 import { inClusterConnection } from '../../kube/connection.ts'
 import { createLog, required, terminated } from './common.ts'
 
+/** The memory of a gibibyte takes a quarter of an hour then. */
+const SLOWEST = 2 ** 20
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 interface Flags {
@@ -18,6 +21,14 @@ interface Flags {
   kubeletInsecureTls: boolean
   runtimeSocket: string
   runtimeRoot: string
+  pageRate?: number
+}
+
+/** @throws InvalidArgumentError commander's own, which it shows with the option's name */
+function rate(text: string): number {
+  const bytes = parseBytes(text)
+  if (bytes !== undefined && bytes >= SLOWEST) return bytes
+  throw new InvalidArgumentError('It wants bytes a second as a quantity of Kubernetes, at least 1Mi: 100Mi, 1G.')
 }
 
 export const agentCommand = (): Command =>
@@ -43,6 +54,14 @@ export const agentCommand = (): Command =>
     )
     .option('--runtime-socket <file>', "the container runtime's socket on the node", '/run/containerd/containerd.sock')
     .option('--runtime-root <folder>', "the container runtime's storage on the node", '/var/lib/containerd')
+    .addOption(
+      new Option(
+        '--page-rate <quantity>',
+        'bytes a second that the memory of one container may take on its way to another node, such as 100Mi (default: no limit)',
+      )
+        .argParser(rate)
+        .env('PODFERRY_PAGE_RATE'),
+    )
     .action(run)
 
 async function run(flags: Flags): Promise<void> {
@@ -64,6 +83,7 @@ async function run(flags: Flags): Promise<void> {
     kubeletRoot: flags.kubeletRoot,
     runtimeSocket: flags.runtimeSocket,
     runtimeRoot: flags.runtimeRoot,
+    ...(flags.pageRate === undefined ? {} : { pageBytesPerSecond: flags.pageRate }),
   }
   const stop = new AbortController()
   void terminated().then(() => stop.abort())

@@ -59,12 +59,14 @@ interface PairOptions {
   expectedSource?: string
   /** No link in between, for measurements. */
   direct?: boolean
+  /** Of both. Default: none. */
+  bytesPerSecond?: number
 }
 
 /** Everything that was started is gone when it resolves. */
 export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, options: PairOptions = {}): Promise<void> {
-  const source = await makeEnd('source')
-  const destination = await makeEnd('destination')
+  const source = await makeEnd('source', options.bytesPerSecond)
+  const destination = await makeEnd('destination', options.bytesPerSecond)
   const local: Socket[] = []
   let link: Link | undefined
   const pageServer = createServer({ allowHalfOpen: true, pauseOnConnect: true })
@@ -121,7 +123,7 @@ export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, opti
   }
 }
 
-export async function makeEnd(role: keyof typeof identities): Promise<End> {
+export async function makeEnd(role: keyof typeof identities, bytesPerSecond?: number): Promise<End> {
   // As long as a real folder: longer than the path of a Unix socket may be.
   const folder = await mkdtemp(join(tmpdir(), `podferry-pages-${role}-${'x'.repeat(80)}-`))
   // Keepers of a test live where the test lives.
@@ -134,7 +136,7 @@ export async function makeEnd(role: keyof typeof identities): Promise<End> {
   return {
     folder,
     processes,
-    keepers: createKeepers({ hostRoot: '/', jobs, identity: fixedIdentity(identities[role]), log }),
+    keepers: createKeepers({ hostRoot: '/', jobs, identity: fixedIdentity(identities[role]), log, bytesPerSecond }),
     async killKeeper() {
       for (const pid of await processes()) {
         // One that has ended meanwhile has none.
