@@ -23,6 +23,7 @@ const BEFORE_COMMIT: ReadonlySet<End> = new Set([
   'DumpLost',
   'FenceLost',
   'JournalLost',
+  'KeeperNotStarted',
   'LazyPagesLost',
   'PodCgroupNotFound',
   'TimedOut',
@@ -108,7 +109,8 @@ const EXPECTED = {
   'runc killed at the destination': { restoring: ['RestoreFailed', 'RestoreLost'], paging: [MOVED] },
   'wrapper killed': GATE_ENDED,
   'page keeper killed at the source': {
-    copying: ['DumpLost'],
+    // Not started: killed before it could say where it listens.
+    copying: ['DumpLost', 'KeeperNotStarted'],
     staging: ['DumpLost', 'PagesLost'],
     restoring: ['PagesLost'],
     paging: ['PagesLost', MOVED],
