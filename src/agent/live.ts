@@ -48,7 +48,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
   const keepers = createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond: options.pageBytesPerSecond })
   const source = createLiveSource(ctx, {
     ...{ journal, fence, jobs, keepers, kubeletRoot, recorder, wake },
-    places: createPlaces(hostRoot),
+    places: createPlaces(hostRoot, { node: nodeCommands, mounts: nodeMounts(hostRoot) }),
     files: { sourceRoots, isNeeded, packFiles, packImages },
     openPeer: (peer) => openLivePeer({ ...peer, identity, selfAddress: nodeAddress }),
     checkIdentity: () => void identity.current(),

@@ -14,7 +14,7 @@ import {
   stagedContainers,
 } from './staging.ts'
 
-type Dependencies = Pick<LiveDestinationDependencies, 'fence' | 'jobs' | 'keepers'>
+type Dependencies = Pick<LiveDestinationDependencies, 'fence' | 'jobs' | 'keepers' | 'node' | 'mounts'>
 
 /** From now on no container of the pod is restored or started; what runs, runs. Idempotent. */
 export async function giveUp(hostRoot: string, podUID: string): Promise<void> {
@@ -66,7 +66,7 @@ export async function strays(hostRoot: string, { fence }: Dependencies, podUID: 
 /** The last thing to go: until then the wrapper refuses. */
 export async function removeTraces(hostRoot: string, deps: Dependencies, podUID: string): Promise<void> {
   await endJobs(hostRoot, deps, podUID)
-  await removeStaging(hostRoot, podUID)
+  await removeStaging(hostRoot, podUID, deps)
 }
 
 const hasRun = async (hostRoot: string, podUID: string): Promise<boolean> => {

@@ -8,7 +8,8 @@ import { z } from 'zod'
 import { PodferryError } from '../../../errors.ts'
 import { replaceFile } from '../../files.ts'
 import type { NodeCommands } from '../../install/node-commands.ts'
-import { findOverlay, hasAbsoluteLayers, isMounted, lowerLayers, type OverlayMount } from './mounts.ts'
+import { findOverlay, hasAbsoluteLayers, isMounted, lowerLayers, type OverlayMount } from '../../live/mounts.ts'
+import type { Mounting } from '../../live/remove-folder.ts'
 import { containerFolder, exists, textOf, type Waiting } from './staging.ts'
 
 const rootSchema = z.object({
@@ -23,12 +24,6 @@ const rootSchema = z.object({
 export type TakenRoot = z.output<typeof rootSchema>
 
 const TIMEOUT_MS = 20_000
-
-interface Mounting {
-  node: NodeCommands
-  /** The node's table of mounts: contents of its /proc/1/mounts. */
-  mounts(): Promise<string>
-}
 
 interface Place {
   hostRoot: string

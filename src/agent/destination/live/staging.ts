@@ -4,10 +4,11 @@
  * /run/podferry/restore/<pod UID>/<container>/. The wrapper claims a container's state by making `used` before it restores,
  * and looks for `refused` after that. So whoever has written `refused` and sees no `used` knows that nothing will be restored.
  */
-import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { replaceFile } from '../../files.ts'
 import { makeGate, tell } from '../../jobs/gates.ts'
+import { type Mounting, removeFolder } from '../../live/remove-folder.ts'
 import { isLabel, isUID } from '../../peer/names.ts'
 
 const RESTORE_ROOT = '/run/podferry/restore'
@@ -110,9 +111,9 @@ export async function stagedContainers(hostRoot: string, podUID: string): Promis
 export const stagedPods = async (hostRoot: string): Promise<string[]> =>
   (await foldersIn(join(hostRoot, RESTORE_ROOT))).filter(isUID)
 
-export async function removeStaging(hostRoot: string, podUID: string): Promise<void> {
-  await rm(join(hostRoot, podFolder(podUID)), { recursive: true, force: true })
-}
+/** @throws PodferryError see removeFolder */
+export const removeStaging = (hostRoot: string, podUID: string, mounting: Mounting): Promise<void> =>
+  removeFolder(hostRoot, podFolder(podUID), mounting)
 
 const foldersIn = async (path: string): Promise<string[]> =>
   ((await readdir(path, { withFileTypes: true }).catch(ignoreMissing)) ?? [])

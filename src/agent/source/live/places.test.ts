@@ -12,8 +12,10 @@ beforeEach(async () => {
 })
 afterEach(() => rm(root, { recursive: true }))
 
+const NO_MOUNTS = { node: { exec: () => Promise.reject(new Error('not here')) }, mounts: async () => '' }
+
 test('folders are made for root alone, anew each time, and go whole', async () => {
-  const places = createPlaces(root)
+  const places = createPlaces(root, NO_MOUNTS)
   assert.deepEqual(await places.containers(UID), [])
   await places.make(UID, ['c', 'd'])
   const folder = containerFolder(UID, 'c')
@@ -30,7 +32,7 @@ test('folders are made for root alone, anew each time, and go whole', async () =
 })
 
 test('pages can be had when the byte is there', async () => {
-  const places = createPlaces(root)
+  const places = createPlaces(root, NO_MOUNTS)
   await places.make(UID, ['c'])
   const folder = containerFolder(UID, 'c')
   assert.equal(await places.isServing(folder), false)
@@ -41,7 +43,7 @@ test('pages can be had when the byte is there', async () => {
 })
 
 test("what CRIU and runc have said is found, runc's last words only", async () => {
-  const places = createPlaces(root)
+  const places = createPlaces(root, NO_MOUNTS)
   await places.make(UID, ['c'])
   const folder = containerFolder(UID, 'c')
   assert.deepEqual(await places.said(folder), { criuLog: [], runc: '' })
@@ -53,7 +55,7 @@ test("what CRIU and runc have said is found, runc's last words only", async () =
 })
 
 test('free ports are each another', async () => {
-  const ports = await createPlaces(root).freePorts(5)
+  const ports = await createPlaces(root, NO_MOUNTS).freePorts(5)
   assert.equal(new Set(ports).size, 5)
   assert.ok(ports.every((port) => port > 1_023))
 })

@@ -1,8 +1,9 @@
 /** The folders of one Migration on the source node, as docs/design/0002-live-mode.md draws them. */
-import { mkdir, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, statfs } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { errorsIn } from '../../criu-log.ts'
+import { type Mounting, removeFolder } from '../../live/remove-folder.ts'
 import { runcErrors } from '../../runc-log.ts'
 
 const LIVE_FOLDER = '/run/podferry/live'
@@ -45,11 +46,11 @@ const SAID_BYTES = 2_000
 const FULL_BYTES = 64 * 1024
 
 /** @param hostRoot where the node's root file system is seen; its network must be this process's own */
-export function createPlaces(hostRoot: string): Places {
+export function createPlaces(hostRoot: string, mounting: Mounting): Places {
   const here = (path: string) => join(hostRoot, path)
   return {
     async make(uid, containers) {
-      await rm(here(migrationFolder(uid)), { recursive: true, force: true })
+      await removeFolder(hostRoot, migrationFolder(uid), mounting)
       const folders = containers.map((container) => containerFolder(uid, container))
       const all = [snapshotsFolder(uid), ...folders.flatMap((folder) => [imageFolder(folder), workFolder(folder)])]
       for (const folder of all) await mkdir(here(folder), { recursive: true, mode: 0o700 })
@@ -61,9 +62,7 @@ export function createPlaces(hostRoot: string): Places {
       })
       return found.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name)
     },
-    async remove(uid) {
-      await rm(here(migrationFolder(uid)), { recursive: true, force: true })
-    },
+    remove: (uid) => removeFolder(hostRoot, migrationFolder(uid), mounting),
     stoppedAt: async (folder) => (await stat(here(join(folder, 'stopping'))).catch(() => undefined))?.mtimeMs,
     async isServing(folder) {
       return ((await stat(here(statusFile(folder))).catch(() => undefined))?.size ?? 0) > 0

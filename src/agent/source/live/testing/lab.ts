@@ -1,7 +1,7 @@
 /** The source side's effects on a node of the lab: real runc, CRIU and freezer; keepers that only hold the connection. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, rm, symlink } from 'node:fs/promises'
+import { mkdir, readFile, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -51,8 +51,10 @@ export async function labDependencies(
     },
   }
   const keepers = labKeepers(init, log)
+  const mounts = () => readFile(`/proc/${init}/mounts`, 'utf8')
   return {
-    ...{ jobs: onLabNode, node, keepers, fence: createFence(hostRoot), places: createPlaces(hostRoot) },
+    ...{ jobs: onLabNode, node, keepers, fence: createFence(hostRoot) },
+    places: createPlaces(hostRoot, { node, mounts }),
     preflight: () => Promise.resolve(),
     journal: await openJournal({ folder: join(folder, 'journal'), schema: liveEntrySchema, log }),
     files: {

@@ -52,6 +52,17 @@ export const lowerLayers = (options: readonly string[]): string[] =>
     option.startsWith('lowerdir=') ? option.slice('lowerdir='.length).split(/(?<!\\):/) : [],
   )
 
+/**
+ * @param folder absolute on the node
+ * @returns what is mounted below it, the last first: that is the order in which it can be unmounted
+ */
+export const mountedBelow = (mounts: string, folder: string): string[] =>
+  mounts
+    .split('\n')
+    .map((line) => decode(line.split(' ')[1] ?? ''))
+    .filter((place) => place.startsWith(`${folder}/`))
+    .reverse()
+
 /** The kernel writes space, tab, line feed and backslash as octal numbers. */
 const decode = (text: string): string =>
   text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
