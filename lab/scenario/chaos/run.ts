@@ -71,13 +71,18 @@ export async function chaosRun(client: KubeClient, witness: NodeWitness, home: H
     await sleep(delayMs)
     const before = following.place()
     struck = await blow.land(field, step)
+    // At once: the program may run on there long before the migration has ended.
+    const booted = Promise.resolve(struck?.powerCut && struck.meanwhile).then(async () => {
+      if (struck?.powerCut) await prepareNode(witness, struck.powerCut.node)
+    })
+    booted.catch(() => {})
     const steps = struck === undefined ? [] : stepsBetween(before, await placeNow(field))
     const end = await finished(client, migration, (blow.patience ?? PATIENCE_S) * 1000).catch(async (error) => {
       found.push(`no end: ${error.message}`)
       return await client.get(MIGRATIONS, migration.metadata.namespace, migration.metadata.name).catch(() => undefined)
     })
     await struck?.cure?.()
-    if (struck?.powerCut) await prepareNode(witness, struck.powerCut.node)
+    await booted
     const next = end && (await judge(witness, { end, home, began, struck, found, destination }))
     if (end && struck && steps.length > 0) {
       const ending = { end: endOf(end), isCommitted: isTrue(end.status, 'Committed') }

@@ -22,7 +22,7 @@ export function jobFiles(hostRoot: string, folder: string, name: string): JobFil
 }
 
 /** @returns undefined when no job has begun */
-export async function readPid(files: JobFiles): Promise<{ pid: number; startTime: number } | undefined> {
+export async function readPid(files: Pick<JobFiles, 'pid'>): Promise<{ pid: number; startTime: number } | undefined> {
   const [, pid, startTime] = /^(\d+) (\d+)\n$/.exec(await readOr(files.pid, '')) ?? []
   return pid === undefined ? undefined : { pid: Number(pid), startTime: Number(startTime) }
 }

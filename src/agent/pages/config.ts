@@ -22,6 +22,8 @@ export interface DestinationConfig extends CommonConfig {
   role: 'destination'
   peerAddress: string
   peerPort: number
+  /** Process of the daemon's job, as the keeper sees it. */
+  pidFile: string
   /** Exit code of the daemon, as the keeper sees it. Anything but 0: no page can be asked for any more. */
   exitFile: string
   /** As the keeper sees it. `0` in it: `Delivered=True` is in the API server, so the source is needed no more. */

@@ -9,6 +9,8 @@ import { serverNameOf } from '../peer/names.ts'
 import { nodeOfPeer } from '../peer/peer-node.ts'
 import type { DestinationConfig } from './config.ts'
 import type { ControlRequest } from './control.ts'
+import { descriptorTaker } from './descriptors.ts'
+import { holdFaults } from './hold-faults.ts'
 import { type Holder, startHolder } from './holder.ts'
 import { createRecord, type KeeperRecord } from './keeper-record.ts'
 import type { KeeperState } from './keeper-state.ts'
@@ -38,6 +40,9 @@ export async function startDestination(
   let holder: Holder | undefined
   let daemonEnded = false
   let failures = 0
+  // Now, as the program will stand still when the daemon comes.
+  const taker = descriptorTaker()
+  taker.catch(() => {})
 
   const tunnel = new Tunnel({
     log,
@@ -87,11 +92,20 @@ export async function startDestination(
       tunnel.discard()
     })
     tunnel.attachLocal(socket)
+    void holdProgram()
     setTimeout(() => {
       if (socket.destroyed || record.phase !== 'open') return
       holder = startHolder(folder, socket)
       tunnel.readOn()
     }, HOLDER_MS)
+  }
+
+  async function holdProgram(): Promise<void> {
+    try {
+      await holdFaults(config, await taker, log)
+    } catch (error) {
+      log('the daemon alone holds the faults', { reason: error instanceof Error ? error.message : String(error) })
+    }
   }
 
   /**

@@ -31,8 +31,9 @@ export interface Keepers {
   /**
    * As startSource.
    *
-   * @param o.exitFile of the daemon, on the node
-   * @param o.deliveredFile on the node: when it holds `0`, the twin is told that all is there
+   * @param o.pidFile of the daemon's job, on the node, as the next two
+   * @param o.exitFile of the daemon
+   * @param o.deliveredFile when it holds `0`, the twin is told that all is there
    * @returns where `criu lazy-pages` connects, on the node's loopback
    */
   startDestination(o: {
@@ -40,6 +41,7 @@ export interface Keepers {
     peerNode: string
     peerAddress: string
     peerPort: number
+    pidFile: string
     exitFile: string
     deliveredFile: string
   }): Promise<{ port: number }>
@@ -144,8 +146,13 @@ export function createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond }:
     },
     startSource: ({ folder, address, peerNode }) =>
       start(folder, { role: 'source', folder: seen(folder), address, peerNode }),
-    startDestination: ({ folder, peerNode, peerAddress, peerPort, exitFile, deliveredFile }) => {
-      const place = { folder: seen(folder), exitFile: seen(exitFile), deliveredFile: seen(deliveredFile) }
+    startDestination: ({ folder, peerNode, peerAddress, peerPort, pidFile, exitFile, deliveredFile }) => {
+      const place = {
+        folder: seen(folder),
+        pidFile: seen(pidFile),
+        exitFile: seen(exitFile),
+        deliveredFile: seen(deliveredFile),
+      }
       return start(folder, { role: 'destination', ...place, peerNode, peerAddress, peerPort })
     },
     async state(folder) {

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { replaceFile } from '../../files.ts'
 import type { Keepers } from '../../pages/keepers.ts'
-import { EXIT_FILE } from './lazy-pages.ts'
+import { EXIT_FILE, PID_FILE } from './lazy-pages.ts'
 import { textOf } from './staging.ts'
 
 interface KeeperPlace {
@@ -28,7 +28,11 @@ export async function startKeeper(
   twin: { peerNode: string; peerAddress: string; peerPort: number },
 ): Promise<void> {
   const { keepers, folder } = place
-  const files = { exitFile: `${folder}/${EXIT_FILE}`, deliveredFile: `${folder}/${DELIVERED_FILE}` }
+  const files = {
+    pidFile: `${folder}/${PID_FILE}`,
+    exitFile: `${folder}/${EXIT_FILE}`,
+    deliveredFile: `${folder}/${DELIVERED_FILE}`,
+  }
   const { port } = await keepers.startDestination({ folder, ...twin, ...files })
   if (port !== (await keeperPort(place))) await replaceFile(fileOf(place), `${port}\n`, 0o600)
 }

@@ -12,6 +12,7 @@ import { exists, textOf } from './staging.ts'
 const JOB = 'lazy'
 /** In the container's staging folder; the page keeper looks at it too. */
 export const EXIT_FILE = `${JOB}.exit`
+export const PID_FILE = `${JOB}.pid`
 const POLL_MS = 3
 const START_MS = 20_000
 

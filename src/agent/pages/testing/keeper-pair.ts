@@ -88,6 +88,7 @@ export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, opti
       peerNode: options.expectedSource ?? identities.source.node,
       peerAddress: LOOPBACK,
       peerPort: options.direct ? twinPort : link.port,
+      pidFile: join(destination.folder, 'lazy.pid'),
       exitFile,
       deliveredFile,
     })
