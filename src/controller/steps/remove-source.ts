@@ -1,6 +1,7 @@
 /** Steps 10 to 13: the destination runs, so the source may go. */
-import { isTrue, rollbackCause } from '../../api/conditions.ts'
-import { nodeNamed } from '../snapshot.ts'
+import { condition, isTrue, rollbackCause } from '../../api/conditions.ts'
+import { isPodReady } from '../../api/pod.ts'
+import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { pullPodRemoval, type Step, write } from '../step.ts'
 import { succeeded } from '../summary.ts'
 
@@ -11,6 +12,9 @@ const GRACE_SECONDS = 1
  * which takes a second or two for it and goes on with that by itself.
  */
 const AT_ONCE = 0
+
+/** Kubelet tells of a container that runs within a second or two; a pod with a slow readiness probe is not waited for. */
+const READY_PATIENCE_MS = 5_000
 
 /** Pods are not watched (a cluster's worth of them would not fit our memory), so the last wait looks often. */
 const SETTLE_MS = 200
@@ -24,6 +28,7 @@ export const removeSource: Step = (snapshot, now) => {
   if (status?.mode === 'Live' && !isTrue(status, 'Delivered')) return undefined
 
   const source = sourcePod?.metadata.uid === status?.source?.podUID ? sourcePod : undefined
+  if (source && isUncounted(snapshot, now)) return { requeueAfterMs: SETTLE_MS }
   const isDeleted = source?.metadata.deletionTimestamp !== undefined
   const isEmpty = status?.source?.cleanedAt !== undefined && source?.metadata.deletionGracePeriodSeconds !== AT_ONCE
   // Deleted first: kubelet starts what it finds dead in a pod that is not.
@@ -46,4 +51,12 @@ export const removeSource: Step = (snapshot, now) => {
   const destinationClean = status?.destination?.cleanedAt || !nodeNamed(snapshot, status?.destination?.node)
   if (!destinationClean) return { requeueAfterMs: SETTLE_MS }
   return pullPodRemoval(snapshot) ?? succeeded(snapshot, now)
+}
+
+/** As long as kubelet has not said that the destination is Ready, owners do not count it and Services do not lead to it. */
+function isUncounted({ migration, sourcePod, destinationPod }: Snapshot, now: Date): boolean {
+  const restoredAt = condition(migration.status, 'Restored')?.lastTransitionTime
+  if (!sourcePod || !destinationPod || restoredAt === undefined) return false
+  if (!isPodReady(sourcePod) || sourcePod.metadata.deletionTimestamp || isPodReady(destinationPod)) return false
+  return now.getTime() - Date.parse(restoredAt) < READY_PATIENCE_MS
 }
