@@ -24,8 +24,13 @@ export interface Fence {
   thawWithin(cgroup: PodCgroup): Promise<void>
   /** Returns when the kernel says that the processes run. @throws PodferryError `ThawFailed` */
   thaw(cgroup: PodCgroup): Promise<void>
-  /** Ends every process without one more instruction, thawing on the way. @throws PodferryError `KillFailed` */
-  killAll(cgroup: PodCgroup): Promise<void>
+  /**
+   * Ends processes without one more instruction, thawing all on the way.
+   *
+   * @param only IDs of containers. Default: every process of the pod
+   * @throws PodferryError `KillFailed`
+   */
+  killAll(cgroup: PodCgroup, only?: readonly string[]): Promise<void>
   /** Bytes the pod's memory cgroup accounts now; undefined when the node does not say. */
   memoryBytes(cgroup: PodCgroup): Promise<number | undefined>
 }
@@ -55,7 +60,7 @@ export function createFence(hostRoot: string): Fence {
     freeze: (cgroup) => freeze(hostRoot, cgroup),
     thawWithin: (cgroup) => thawWithin(hostRoot, cgroup),
     thaw: (cgroup) => thaw(hostRoot, cgroup),
-    killAll: (cgroup) => killAll(hostRoot, cgroup),
+    killAll: (cgroup, only) => killAll(hostRoot, cgroup, only),
     async memoryBytes(cgroup) {
       const text = await readFile(join(hostRoot, memoryFile(cgroup)), 'utf8').catch(() => '')
       return /^\d+\s*$/.test(text) ? Number(text) : undefined

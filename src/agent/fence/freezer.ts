@@ -1,7 +1,7 @@
 /** Reading and changing the freezer of one pod cgroup, version 1 or 2. */
 import type { Dirent } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodferryError } from '../../errors.ts'
 import { freezerFolder, type PodCgroup } from './pod-cgroup.ts'
@@ -79,22 +79,24 @@ export async function thaw(hostRoot: string, cgroup: PodCgroup): Promise<void> {
  * before it returns to user mode. Version 2 lets frozen processes die; in version 1 they die on the thaw, which comes only
  * after the last of them has been signalled.
  *
+ * @param only IDs of containers: what else the pod has runs on, which is its sandbox. Default: everything
  * @throws PodferryError `KillFailed` when processes are still there after ten seconds
  */
-export async function killAll(hostRoot: string, cgroup: PodCgroup): Promise<void> {
+export async function killAll(hostRoot: string, cgroup: PodCgroup, only?: readonly string[]): Promise<void> {
   const end = Date.now() + patienceMs
   const folder = join(hostRoot, freezerFolder(cgroup))
+  const living = async () => (await Promise.all((await foldersOf(folder, only)).map(processesIn))).flat()
   const signalled = new Set<number>()
   for (;;) {
     // What came between the listing and the signal (an exec probe) is found by the next round.
-    const fresh = (await processesIn(folder)).filter((pid) => !signalled.has(pid))
+    const fresh = (await living()).filter((pid) => !signalled.has(pid))
     if (fresh.length === 0) break
     for (const pid of fresh) signalled.add(kill(pid))
   }
   await thaw(hostRoot, cgroup)
   await thawWithin(hostRoot, cgroup)
   while (Date.now() < end) {
-    const left = await processesIn(folder)
+    const left = await living()
     if (left.length === 0) return
     left.forEach(kill)
     await delay(pollMs)
@@ -115,6 +117,12 @@ async function writeState(root: string, folder: string, { version }: PodCgroup, 
   } catch (error) {
     if (!isGone(error)) throw error
   }
+}
+
+/** The pod's folder, or those of some of its containers: `<ID>`, with systemd `cri-containerd-<ID>.scope`. */
+async function foldersOf(pod: string, only: readonly string[] | undefined): Promise<string[]> {
+  if (only === undefined) return [pod]
+  return (await foldersBelow(pod)).filter((folder) => only.some((id) => basename(folder).includes(id)))
 }
 
 async function foldersBelow(folder: string): Promise<string[]> {

@@ -1,5 +1,6 @@
 /** The end of the fence and of everything that a Migration of mode Live has left on the source node. */
 import type { AgentContext } from '../../context.ts'
+import { unmark } from '../../destination/live/marks.ts'
 import { endDumps, letRun, reapDumps, removeAll } from './abort.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
@@ -26,8 +27,12 @@ export async function release(ctx: AgentContext, deps: LiveSourceDependencies, o
     const claimant = cgroup && (await fence.claimant(cgroup))
     const ours = claimant === uid || (claimant === undefined && entry?.step === 'fenced')
     // CRIU last: it would let the processes go, and they must be dying by then.
-    if (cgroup !== undefined && ours) await fence.killAll(cgroup)
+    // Not the sandbox: containerd 2.3 leaves a shim behind when that dies in the same moment as its containers. Kubelet ends it.
+    const only = entry?.containers.map(({ id }) => id)
+    if (cgroup !== undefined && ours) await fence.killAll(cgroup, only)
     await reapDumps(ctx, deps, uid)
+    // It may have come here by a move itself; kubelet, should it not know yet that the pod goes, must start nothing anew.
+    await unmark(ctx.hostRoot, options.podUID)
   }
   await removeAll(deps, uid)
   if (cgroup !== undefined) await fence.clear(cgroup, uid)
