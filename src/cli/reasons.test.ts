@@ -13,7 +13,7 @@ const BIRTHPLACES = [
   'src/agent/source/{checkpoint,disk,preconditions,report,unwind}.ts',
   'src/agent/source/live/{abort,cut,deliver,prepare,report,runc,send}.ts',
   'src/agent/destination/{observe,prepare}.ts',
-  'src/agent/destination/live/{lazy-pages,readiness,restore,room,root,stream,targets,verdict}.ts',
+  'src/agent/destination/live/{host-paths,lazy-pages,readiness,restore,room,root,stream,targets,verdict}.ts',
 ]
 /** As a field, as the first argument of a helper, as the last one, as a cell of a table, as a constant. */
 const FORMS = [

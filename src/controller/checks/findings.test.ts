@@ -28,9 +28,9 @@ const volume = (volume: Omit<Volume, 'name'>, readOnly = true, changes: Partial<
   return aSnapshot({ sourcePod: aPod({ containers, volumes: [{ name: 'v', ...volume }] }), ...changes })
 }
 
-const claim = (place: 'node' | 'elsewhere') =>
+const claim = (place: 'node' | 'elsewhere', accessMode = 'ReadWriteOnce') =>
   volume({ persistentVolumeClaim: { claimName: 'c' } }, false, {
-    claims: { c: { place, accessModes: ['ReadWriteOnce'] } },
+    claims: { c: { place, accessModes: [accessMode] } },
   })
 
 const probe = (failureThreshold: number, memory = '0') =>
@@ -144,7 +144,15 @@ const ROWS: Row[] = [
     /network/,
   ],
   ['a claim on the local disk', 'LocalVolume', 'blocks', claim('node'), claim('elsewhere'), /several nodes/],
-  ['any other claim', 'VolumeNotSupported', 'blocks', claim('elsewhere'), claim('node'), /remove the volume/],
+  ['a claim of one node', 'VolumeNotSupported', 'blocks', claim('elsewhere'), claim('node'), /memory does not/],
+  [
+    'a claim of many nodes',
+    'VolumeNotSupported',
+    'blocks',
+    claim('elsewhere', 'ReadWriteMany'),
+    claim('node'),
+    /behind a service/,
+  ],
   [
     'a node selector',
     'NodeNotSelected',

@@ -50,7 +50,7 @@ const ABOUT_THE_POD: [string, Snapshot, string, RegExp][] = [
     'a claim in any mode',
     withPod({ volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'c' } }] }),
     'VolumeNotSupported',
-    /data.*persistentVolumeClaim/,
+    /data is claim c.*other node/,
   ],
   ['connections Keep', aSnapshot({ migration: aMigration({ connections: 'Keep' }) }), 'KeepNotAvailable', /Close/],
 ]

@@ -39,14 +39,30 @@ function volumeFinding(
       'use storage that several nodes can attach, or leave the pod where it is',
     )
   }
+  if (claim !== undefined) return remoteClaim(volume.name, claim, claims?.[claim]?.accessModes ?? [])
   const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown'
   return blocks(
     'VolumeNotSupported',
-    `volume ${volume.name} is of kind ${kind}${claim === undefined ? '' : ` (claim ${claim}, ${claims?.[claim]?.accessModes.join(', ') || 'access modes unknown'})`}`,
+    `volume ${volume.name} is of kind ${kind}`,
     `mode ${mode} does not move its contents (it moves ${kinds.join(', ')})`,
     mode === 'Image' && volume.emptyDir
       ? 'use mode Live, or remove the volume'
       : 'remove the volume or keep the pod where it is',
+  )
+}
+
+/** The destination pod is made, with all its volumes, while the source still runs. */
+function remoteClaim(name: string, claim: string, accessModes: readonly string[]): Finding {
+  const isShared = accessModes.includes('ReadWriteMany')
+  return blocks(
+    'VolumeNotSupported',
+    `volume ${name} is claim ${claim} (${accessModes.join(', ') || 'access modes unknown'})`,
+    isShared
+      ? 'what the program has written there may still be in the memory of the source node when it goes on at the destination'
+      : 'its volume cannot be on the destination while the source pod still has it',
+    isShared
+      ? 'let the program keep such data behind a service, or delete the pod and make it anew on the other node'
+      : 'delete the pod and make it anew on the other node: the volume follows, the memory does not',
   )
 }
 

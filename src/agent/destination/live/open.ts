@@ -4,6 +4,7 @@ import type { Migration } from '../../../api/migration.ts'
 import type { Pod } from '../../../api/pod.ts'
 import { PodferryError } from '../../../errors.ts'
 import { podNamed } from '../suspect-pods.ts'
+import { missingHostPath } from './host-paths.ts'
 import { about, factsOf, type LiveAgent, namesOf, rfc3339, write } from './live-agent.ts'
 import { errorOf, judgeReadiness, type LiveReadiness } from './readiness.ts'
 import * as report from './report.ts'
@@ -33,8 +34,8 @@ export async function open(live: LiveAgent, migration: Migration, podUID: string
   facts.podLookedAt = performance.now()
   facts.failingSince = errorOf(named) ? (facts.failingSince ?? live.now().getTime()) : undefined
   const { failingSince } = facts
-  const full = await fullDisk(hostRoot, podUID)
-  const found = full ?? judgeReadiness({ expected, waiting, pod: named, failingSince, now: live.now().getTime() })
+  const lack = (named && (await missingHostPath(hostRoot, named, live.nodeName))) ?? (await fullDisk(hostRoot, podUID))
+  const found = lack ?? judgeReadiness({ expected, waiting, pod: named, failingSince, now: live.now().getTime() })
   await write(live, migration, report.readiness(found, rfc3339(live)))
   if (found.status === 'Unknown') return OPEN_MS
   log.info({ ...about(live, migration), ...found }, 'readiness')
