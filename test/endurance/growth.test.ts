@@ -9,19 +9,19 @@ const held = (mounts: number, megabytes = 80): Inventory => ({
 })
 
 test('what stays, and what becomes less, has not grown', () => {
-  assert.deepEqual(growth(held(7), held(7), { isFirst: false }), [])
-  assert.deepEqual(growth(held(7), held(6), { isFirst: false }), [])
+  assert.deepEqual(growth(held(7), held(7)), [])
+  assert.deepEqual(growth(held(7), held(6)), [])
 })
 
 test('one mount more on one node is growth', () => {
-  assert.deepEqual(growth(held(7), held(8), { isFirst: true }), ['node-1: mounts: 7 became 8'])
+  assert.deepEqual(growth(held(7), held(8)), ['node-1: mounts: 7 became 8'])
 })
 
 test('a look that failed is no proof', () => {
-  assert.equal(growth(held(7), held(Number.NaN), { isFirst: false }).length, 1)
+  assert.equal(growth(held(7), held(Number.NaN)).length, 1)
 })
 
 test('memory may breathe, not grow', () => {
-  assert.deepEqual(growth(held(7, 80), held(7, 90), { isFirst: false }), [])
-  assert.deepEqual(growth(held(7, 80), held(7, 120), { isFirst: false }), ['agent on node-1: 80 MB became 120 MB'])
+  assert.deepEqual(growth(held(7, 80), held(7, 90)), [])
+  assert.deepEqual(growth(held(7, 80), held(7, 120)), ['agent on node-1: 80 MB became 120 MB'])
 })

@@ -123,6 +123,23 @@ test('a container that kubelet has made anew before anything was sent takes it a
   }
 })
 
+test('a pod that is deleted between commit and restore is not restored: the source goes on', async () => {
+  const world = await World.make()
+  try {
+    void world.node.startContainer()
+    await world.until('ready', () => isTrue(world.status, 'DestinationReady'))
+    assert.ok(await world.send())
+    void world.node.deletePod()
+    world.set('Committed', 'True')
+    await world.until('decided', () => isFalse(world.status, 'Restored'))
+    assert.equal(world.status.failure?.reason, 'DestinationPodDeleted')
+    assert.deepEqual(await world.node.calls(), [])
+    await world.until('removed', () => world.status.destination?.removedAt !== undefined)
+  } finally {
+    await world.close()
+  }
+})
+
 test('a container that ends after it has arrived starts as any other', async () => {
   const world = await World.make()
   try {

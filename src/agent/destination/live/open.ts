@@ -58,7 +58,8 @@ async function fullDisk(hostRoot: string, podUID: string): Promise<LiveReadiness
   }
 }
 
-async function destinationPod(live: LiveAgent, migration: Migration): Promise<Pod | undefined> {
+/** @returns undefined when there is none, or another under its name */
+export async function destinationPod(live: LiveAgent, migration: Migration): Promise<Pod | undefined> {
   const { client } = live
   const { podName, podUID } = migration.status?.destination ?? {}
   const pod = podName === undefined ? undefined : await podNamed(client, migration, podName)

@@ -6,9 +6,10 @@ import { criuErrors, explainCriu } from '../../criu-log.ts'
 import { referenceOf } from '../../status.ts'
 import { lazyLost, lazyState } from './lazy-pages.ts'
 import { about, factsOf, type LiveAgent, namesOf, rfc3339, write } from './live-agent.ts'
+import { destinationPod } from './open.ts'
 import { awaitOutcome, lookAtRestore, openGates, putRootsBack, restoreLog } from './release.ts'
 import * as report from './report.ts'
-import { containerFolder, textOf } from './staging.ts'
+import { containerFolder, refuse, textOf } from './staging.ts'
 import { judgeRestores, type LiveVerdict } from './verdict.ts'
 
 /** The restore of a small pod takes a fifth of a second. */
@@ -26,10 +27,19 @@ export async function release(live: LiveAgent, migration: Migration, podUID: str
   let verdict = judgeRestores(views, live.now().getTime())
   if (verdict.kind === 'waiting' && views.some(({ usedAt }) => usedAt === undefined)) {
     // The informer may be minutes old; this is the only place where its word would start something.
-    const [fresh, failure] = await Promise.all([freshOf(live, migration), putBack(live, podUID, namesOf(migration))])
+    const [fresh, failure, pod] = await Promise.all([
+      freshOf(live, migration),
+      putBack(live, podUID, namesOf(migration)),
+      destinationPod(live, migration),
+    ])
     if (fresh === undefined || !report.isReleasable(fresh.status)) return RESTORE_MS
     if (failure) verdict = failure
-    else {
+    else if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) {
+      // Kubelet would end the program as soon as it runs. In this order: who has refused and sees none used knows that none will be.
+      await refuse(hostRoot, podUID)
+      views = await look()
+      if (views.every(({ usedAt }) => usedAt === undefined)) verdict = podDeleted(namesOf(migration))
+    } else {
       await openGates(hostRoot, podUID, views)
       log.info(about(live, migration), 'gates opened')
     }
@@ -50,6 +60,15 @@ export async function release(live: LiveAgent, migration: Migration, podUID: str
   } else await reportFailure(live, migration, podUID, verdict)
   return undefined
 }
+
+const podDeleted = ([container = '']: readonly string[]) =>
+  ({
+    kind: 'failed',
+    container,
+    reason: 'DestinationPodDeleted',
+    message:
+      'the destination pod was deleted between the commit and the restore; the source goes on. Start the move again',
+  }) as const
 
 /** A root file system that cannot be mounted is a restore that cannot begin. */
 async function putBack(live: LiveAgent, podUID: string, names: readonly string[]) {
