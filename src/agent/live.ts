@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { EventRecorder } from '../kube/events.ts'
 import type { AgentContext } from './context.ts'
 import { createLiveDestination } from './destination/live/handler.ts'
+import { unmark } from './destination/live/marks.ts'
 import { nodeMounts } from './destination/live/root.ts'
 import type { Fence } from './fence/fence.ts'
 import { labelNode } from './install/label.ts'
@@ -48,6 +49,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
   const keepers = createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond: options.pageBytesPerSecond })
   const source = createLiveSource(ctx, {
     ...{ journal, fence, jobs, keepers, kubeletRoot, recorder, wake },
+    unmark: (podUID) => unmark(hostRoot, podUID),
     places: createPlaces(hostRoot, { node: nodeCommands, mounts: nodeMounts(hostRoot) }),
     files: { sourceRoots, isNeeded, packFiles, packImages },
     openPeer: (peer) => openLivePeer({ ...peer, identity, selfAddress: nodeAddress }),

@@ -104,14 +104,19 @@ export function createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond }:
     const pace = wish.role === 'source' && bytesPerSecond !== undefined ? { bytesPerSecond } : {}
     const config = JSON.stringify({ ...wish, ...pace, identity: identity.current() } satisfies KeeperConfig)
     const began = performance.now()
-    if (!(await letThrough(seen(gateIn(folder)), config))) {
-      await jobs.kill(folder, JOB)
-      await jobs.start({ folder, name: JOB, argv: ARGV, onNode: false, stdin: `${config}\n` })
-    }
-    const port = await listening(folder, began)
+    const prepared = await letThrough(seen(gateIn(folder)), config)
+    // One that has died of late may still have had its gate open.
+    const begun = prepared ? await listening(folder, began).catch(() => undefined) : undefined
+    const port = begun ?? (await startAfresh(folder, config))
     const ms = Math.round(performance.now() - began)
     log.info({ folder, role: wish.role, peer: wish.peerNode, port, ms }, 'page keeper started')
     return { port }
+  }
+
+  const startAfresh = async (folder: string, config: string): Promise<number> => {
+    await jobs.kill(folder, JOB)
+    await jobs.start({ folder, name: JOB, argv: ARGV, onNode: false, stdin: `${config}\n` })
+    return await listening(folder, performance.now())
   }
 
   const listening = async (folder: string, began: number): Promise<number> => {

@@ -48,12 +48,12 @@ async function play(world: World, story: Story): Promise<void> {
   else {
     if (story.restore === 'fails') await writeFile(join(node.hostRoot, 'code'), '1')
     if (story.restore === 'wrapper killed in it') await writeFile(join(node.hostRoot, 'hang'), '')
-    if (story.restore === 'wrapper killed before it') node.killWrapper()
+    if (story.restore === 'wrapper killed before it') await node.killWrapper()
     world.set('Committed', 'True')
     if (story.restore === 'wrapper killed in it') {
       const strike = async () => {
         while ((await node.calls('restore')).length === 0) await delay(2)
-        node.killWrapper()
+        await node.killWrapper()
       }
       void strike().catch((error) => world.broken.push(error))
     }
@@ -99,7 +99,7 @@ test('a container that kubelet has made anew gets nothing: what was copied ahead
     void world.node.startContainer()
     await world.until('ready', () => isTrue(world.status, 'DestinationReady'))
     assert.ok((await world.begin()) && (await world.sendLayer(0)))
-    world.node.killWrapper()
+    await world.node.killWrapper()
     assert.equal(await world.begin(), false, 'none waits')
     while (world.node.containers.length < 2) await delay(5)
     await delay(200)
@@ -115,7 +115,7 @@ test('a container that kubelet has made anew before anything was sent takes it a
   try {
     void world.node.startContainer()
     await world.until('ready', () => isTrue(world.status, 'DestinationReady'))
-    world.node.killWrapper()
+    await world.node.killWrapper()
     while (!(await world.begin())) await delay(20)
     assert.ok(await world.send())
   } finally {

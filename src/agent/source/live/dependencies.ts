@@ -32,6 +32,8 @@ export interface LiveSourceDependencies {
   fence: Fence
   jobs: Jobs
   keepers: Keepers
+  /** Takes away the mark that the pod has itself arrived on this node once, see destination/live/marks.ts. */
+  unmark(podUID: string): Promise<void>
   places: Places
   files: {
     sourceRoots(

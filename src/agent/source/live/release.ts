@@ -1,6 +1,5 @@
 /** The end of the fence and of everything that a Migration of mode Live has left on the source node. */
 import type { AgentContext } from '../../context.ts'
-import { unmark } from '../../destination/live/marks.ts'
 import { endDumps, letRun, reapDumps, removeAll } from './abort.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
 import type { LiveEntry } from './entry.ts'
@@ -32,7 +31,7 @@ export async function release(ctx: AgentContext, deps: LiveSourceDependencies, o
     if (cgroup !== undefined && ours) await fence.killAll(cgroup, only)
     await reapDumps(ctx, deps, uid)
     // It may have come here by a move itself; kubelet, should it not know yet that the pod goes, must start nothing anew.
-    await unmark(ctx.hostRoot, options.podUID)
+    await deps.unmark(options.podUID)
   }
   await removeAll(deps, uid)
   if (cgroup !== undefined) await fence.clear(cgroup, uid)

@@ -86,8 +86,13 @@ exit "$code"
   }
 
   /** kill -9 of the wrapper alone. */
-  killWrapper(): void {
-    this.#wrapper?.kill('SIGKILL')
+  /** Resolves when it is gone. */
+  async killWrapper(): Promise<void> {
+    const wrapper = this.#wrapper
+    if (!wrapper || wrapper.exitCode !== null || wrapper.signalCode !== null) return
+    const gone = once(wrapper, 'exit')
+    wrapper.kill('SIGKILL')
+    await gone
   }
 
   /** SIGKILL for all processes of the pod: kubelet starts the container again. */
@@ -116,7 +121,7 @@ exit "$code"
 
   async close(): Promise<void> {
     this.sandboxReady = false
-    this.killWrapper()
+    await this.killWrapper()
     await rm(join(this.hostRoot, 'hang'), { force: true })
     await delay(20)
     await rm(this.hostRoot, { recursive: true, force: true, maxRetries: 5 })

@@ -139,6 +139,7 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
       lives: (folder) => effect(() => [undefined, 'gone'].every((end) => node.box(folder).dump?.criu !== end)),
       kill: (folder) => effect(() => node.killDump(folder)),
     },
+    unmark: () => effect(() => undefined),
     keepers: {
       startSource: ({ folder }) =>
         effect(() => {

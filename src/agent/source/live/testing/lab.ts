@@ -55,6 +55,7 @@ export async function labDependencies(
   return {
     ...{ jobs: onLabNode, node, keepers, fence: createFence(hostRoot) },
     places: createPlaces(hostRoot, { node, mounts }),
+    unmark: () => Promise.resolve(),
     preflight: () => Promise.resolve(),
     journal: await openJournal({ folder: join(folder, 'journal'), schema: liveEntrySchema, log }),
     files: {
