@@ -43,6 +43,9 @@ export interface Election {
   stop(): Promise<void>
 }
 
+/** A process that steps down is about to end: it must not hang at an API server that does not answer. */
+const RELEASE_MS = 2_000
+
 /**
  * Leader election by the rules of client-go. Once leadership is lost the election is over: the process restarts and stands again.
  * A leader stops acting `renewDeadlineMs` after it *sent* its last successful renewal; others wait `durationMs` after they *saw*
@@ -125,13 +128,9 @@ export function startElection(options: ElectionOptions): Election {
       if (!mayHold) return
       try {
         // The renewal just cut off may have been written: read again, and let the resourceVersion guard the rest.
-        const lease = await client.get(leases, namespace, name, { timeoutMs: timing.retryMs })
+        const lease = await client.get(leases, namespace, name, { timeoutMs: RELEASE_MS })
         if (lease.spec?.holderIdentity !== identity) return
-        await client.replace(
-          leases,
-          { ...lease, spec: releasedSpec(lease, clock.date()) },
-          { timeoutMs: timing.retryMs },
-        )
+        await client.replace(leases, { ...lease, spec: releasedSpec(lease, clock.date()) }, { timeoutMs: RELEASE_MS })
       } catch (error) {
         log.warn(
           { err: error, lease: name, identity },
