@@ -111,8 +111,9 @@ async function labBroker(): Promise<ProcessIdentity | undefined> {
 async function launch(folder: string, bootstrap: string, netns: string | undefined): Promise<ProcessIdentity> {
   const settings = settingsOf(folder)
   await writeWhole(settings, brokerProperties(folder, bootstrap, await freePort()))
+  // With its name and a sign: one in sixty-four begins with a dash.
   const id = randomBytes(16).toString('base64url')
-  await run([...java(), 'kafka.tools.StorageTool', 'format', '-t', id, '-c', settings])
+  await run([...java(), 'kafka.tools.StorageTool', 'format', `--cluster-id=${id}`, '-c', settings])
   return start(folder, netns)
 }
 
