@@ -3,8 +3,8 @@ import { kubectl } from '../lab/cluster.ts'
 import { eventually } from '../lab/scenario/eventually.ts'
 import { migrate } from '../lab/scenario/migrate.ts'
 import { barePod, removePod, runPod } from '../lab/scenario/pods.ts'
-import { condition } from '../src/api/conditions.ts'
 import type { KubeClient } from '../src/kube/client.ts'
+import { successOf } from './move.ts'
 
 export interface FileFigures {
   mebibytes: number
@@ -48,8 +48,6 @@ async function runFiles(client: KubeClient, name: string, mebibytes: number): Pr
 }
 
 async function move(client: KubeClient, podName: string, destinationNode: string) {
-  const { status } = await migrate(client, { podName, destinationNode, mode: 'Live' })
-  const summary = condition(status, 'Succeeded')
-  if (summary?.status !== 'True') throw new Error(`the move failed: ${summary?.message}`)
-  return { downtimeMs: status?.timings?.downtimeMs ?? Number.NaN, pod: status?.destination?.podName ?? '' }
+  const { timings, destination } = successOf(await migrate(client, { podName, destinationNode, mode: 'Live' }))
+  return { downtimeMs: timings?.downtimeMs ?? Number.NaN, pod: destination?.podName ?? '' }
 }

@@ -2,7 +2,7 @@
 import { migrate } from '../lab/scenario/migrate.ts'
 import { counterPod, removePod, runPod } from '../lab/scenario/pods.ts'
 import { condition } from '../src/api/conditions.ts'
-import type { StepDurations } from '../src/api/migration.ts'
+import type { Migration, MigrationStatus, StepDurations } from '../src/api/migration.ts'
 import type { KubeClient } from '../src/kube/client.ts'
 import { runHog } from './hog.ts'
 import { peakWhile, residentMegabytes } from './memory.ts'
@@ -18,6 +18,13 @@ export interface MoveFigures {
   controllerMegabytes: number
 }
 
+/** @throws Error when the migration does not succeed */
+export function successOf({ status }: Migration): MigrationStatus {
+  const summary = condition(status, 'Succeeded')
+  if (status && summary?.status === 'True') return status
+  throw new Error(`the move failed: ${summary?.message}`)
+}
+
 /**
  * A pod whose program needs next to no memory: what a move takes in itself.
  *
@@ -29,11 +36,10 @@ export async function measureSmallPod(client: KubeClient): Promise<number> {
   await removePod(client, 'default', name)
   await runPod(client, counterPod({ name, node: 'node-1' }))
   const began = Date.now()
-  const { status } = await migrate(client, { podName: name, destinationNode: 'node-2', mode: 'Live' })
-  const summary = condition(status, 'Succeeded')
-  if (summary?.status !== 'True') throw new Error(`the move failed: ${summary?.message}`)
-  await removePod(client, 'default', status?.destination?.podName ?? '')
-  return Date.parse(status?.timings?.finishedAt ?? '') - began
+  const moved = await migrate(client, { podName: name, destinationNode: 'node-2', mode: 'Live' })
+  const { timings, destination } = successOf(moved)
+  await removePod(client, 'default', destination?.podName ?? '')
+  return Date.parse(timings?.finishedAt ?? '') - began
 }
 
 /** @throws Error when the migration does not succeed */
@@ -47,9 +53,7 @@ export async function measureMove(
   const agentIdleMegabytes = await residentMegabytes('agent')
   const moving = migrate(client, { podName: name, destinationNode: 'node-2', mode })
   const { peak, result } = await peakWhile('agent', moving)
-  const { timings, destination } = result.status ?? {}
-  const summary = condition(result.status, 'Succeeded')
-  if (summary?.status !== 'True') throw new Error(`the move failed: ${summary?.message}`)
+  const { timings, destination } = successOf(result)
   await removePod(client, 'default', destination?.podName ?? '')
   return {
     mode,

@@ -31,7 +31,7 @@ const looks: { after: number; seen: Inventory }[] = []
 const downtimes: number[] = []
 const totals: number[] = []
 
-/** Looks until nothing is more than explained, or time is up. */
+/** Looks until nothing has grown, or time is up. */
 async function look(after: number): Promise<void> {
   const deadline = Date.now() + SETTLE_MS
   for (;;) {
