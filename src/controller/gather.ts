@@ -35,9 +35,8 @@ export async function gather(deps: GatherDeps, namespace: string, name: string):
     client.list(NODES),
     client.list(PODS, { namespace: deps.systemNamespace, labelSelector: `${COMPONENT_LABEL} in (agent,registry)` }),
   ])
-  const ownerName = migration.status?.source?.owner?.name ?? (sourcePod && ownerOf(sourcePod)?.name)
   const [owner, webhook] = await Promise.all([
-    ownerName === undefined ? undefined : find(client, REPLICA_SETS, namespace, ownerName),
+    findOwner(client, migration, sourcePod),
     probeWebhook(client, migration, sourcePod),
   ])
   const destinationName = expectedPodName({ migration, sourcePod })
@@ -71,6 +70,12 @@ export const nodesOf = (pods: Pod[], component: string): ReadonlySet<string> =>
       .filter((pod) => pod.metadata.labels?.[COMPONENT_LABEL] === component && isPodReady(pod))
       .map((pod) => pod.spec.nodeName ?? ''),
   )
+
+/** @returns the ReplicaSet that the pod belongs to, or belonged to when it was accepted */
+export async function findOwner(client: KubeClient, { status, metadata }: Migration, source: Pod | undefined) {
+  const name = status?.source?.owner?.name ?? (source && ownerOf(source)?.name)
+  return name === undefined ? undefined : find(client, REPLICA_SETS, metadata.namespace ?? 'default', name)
+}
 
 async function find<T extends KubeObject>(client: KubeClient, resource: Resource<T>, namespace: string, name: string) {
   try {

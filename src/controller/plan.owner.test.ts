@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ConditionType, condition, withCondition } from '../api/conditions.ts'
+import { refusalIn } from '../api/finding.ts'
 import type { MigrationStatus } from '../api/migration.ts'
 import { DELETION_COST_ANNOTATION, HASH_LABEL, KUBERNETES_DELETION_COST, LIVE_LABEL } from '../api/names.ts'
 import type { Pod, ReplicaSet } from '../api/pod.ts'
 import { replacementPatch, waitingFor } from './admission/replacement.ts'
-import { podFinding } from './checks/preflight.ts'
+import { podFindings } from './checks/preflight.ts'
 import { type Owner, releaseMarks } from './owner.ts'
 import { plan } from './plan.ts'
 import { waitingPod } from './pods.ts'
@@ -86,10 +87,11 @@ test('while the webhook does not answer it is refused, and nothing is touched', 
 })
 
 test('an owner that is gone, or that selects by something else, is refused', () => {
-  assert.equal(podFinding(at(undefined, { owner: undefined }))?.reason, 'OwnerGone')
+  const reason = (owner: ReplicaSet | undefined) => refusalIn(podFindings(at(undefined, { owner })))?.reason
+  assert.equal(reason(undefined), 'OwnerGone')
   const other = replicaSet()
   other.spec.selector.matchLabels = { app: 'web' }
-  assert.equal(podFinding(at(undefined, { owner: other }))?.reason, 'OwnerNotSupported')
+  assert.equal(reason(other), 'OwnerNotSupported')
 })
 
 test('the release is written down first, then done, and only while the webhook answers', () => {

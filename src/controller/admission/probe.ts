@@ -5,17 +5,19 @@ import { PROBE_ANNOTATION, PROBED_ANNOTATION } from '../../api/names.ts'
 import type { Pod } from '../../api/pod.ts'
 import { PODS } from '../../api/resources.ts'
 import type { KubeClient } from '../../kube/client.ts'
+import { isForbidden } from '../../kube/error.ts'
 import { collectionPath, type KubeObject } from '../../kube/resource.ts'
 import { ownerOf } from '../owner.ts'
 import type { Snapshot } from '../snapshot.ts'
 
 const PROBE_MS = 5_000
 
-/** @returns undefined where nobody needs to know */
+/** @returns undefined where nobody needs to know, and where a person's command may not ask */
 export async function probeWebhook(
   client: KubeClient,
   { metadata, status }: Migration,
   source: Pod | undefined,
+  by: 'controller' | 'person' = 'controller',
 ): Promise<Snapshot['webhook']> {
   const owner = source && (status?.source?.owner ?? ownerOf(source))
   if (!owner || truth(status, 'Accepted') === 'False' || truth(status, 'Committed') !== 'Unknown') return undefined
@@ -41,6 +43,7 @@ export async function probeWebhook(
     if (made.metadata.annotations?.[PROBED_ANNOTATION] !== undefined) return 'alive'
     return { dead: 'a dry run of a pod came back without the mark of the webhook' }
   } catch (error) {
+    if (by === 'person' && isForbidden(error)) return undefined
     return { dead: `the API server refused a dry run of the pod: ${error instanceof Error ? error.message : error}` }
   }
 }
