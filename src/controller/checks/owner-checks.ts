@@ -9,12 +9,7 @@ const kind: Check = ({ pod }) => {
   if (!controller) return undefined
   const whose = `pod ${pod.metadata.name} belongs to ${controller.kind} ${controller.name}`
   if (controller.kind === 'DaemonSet') {
-    return blocks(
-      'DaemonSetPod',
-      whose,
-      'every node has its own, there is nowhere to move it',
-      'leave it where it is',
-    )
+    return blocks('DaemonSetPod', whose, 'every node has its own, there is nowhere to move it', 'leave it where it is')
   }
   return ownerOf(pod)
     ? undefined
