@@ -14,8 +14,8 @@ interface DeploymentOptions {
   witness: string
 }
 
-/** Creates it and waits until all its pods are Ready. @returns their names */
-export async function runDeployment(client: KubeClient, { name, replicas, witness }: DeploymentOptions) {
+/** Creates it and waits until all its pods are Ready. */
+export async function runDeployment({ name, replicas, witness }: DeploymentOptions): Promise<void> {
   const { nodeName: _any, ...spec } = counterPod({ name, node: '', witness }).spec
   const labels = { app: name }
   const deployment = {
@@ -26,11 +26,10 @@ export async function runDeployment(client: KubeClient, { name, replicas, witnes
   }
   await kubectl(['create', '-f', '-'], { input: JSON.stringify(deployment) })
   await kubectl(['rollout', 'status', `deployment/${name}`, '--timeout=60s'])
-  return (await podsOf(client, name)).map(({ metadata }) => metadata.name)
 }
 
 /** All pods under the Deployment's label, those released from it too, but none on its way out. */
-const podsOf = async (client: KubeClient, app: string): Promise<Pod[]> =>
+export const podsOf = async (client: KubeClient, app: string): Promise<Pod[]> =>
   (await client.list(PODS, { namespace: 'default', labelSelector: `app=${app}` })).items.filter(
     ({ metadata }) => metadata.deletionTimestamp === undefined,
   )

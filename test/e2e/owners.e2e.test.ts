@@ -7,6 +7,7 @@ import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import {
   faultsOf,
+  podsOf,
   removeDeployment,
   runDeployment,
   startCensus,
@@ -25,46 +26,50 @@ import { CANCEL_ANNOTATION, DELETION_COST_ANNOTATION, KUBERNETES_DELETION_COST }
 import { PODS } from '../../src/api/resources.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
 
+const WEB = 'web'
 const REPLICAS = 3
 
 let client: KubeClient
+let witness: Awaited<ReturnType<typeof startWitness>>
 
 before(async () => {
   client = await connect()
   await deployPodferry({ bus: 'kubernetes' })
+  witness = await startWitness(GATEWAY)
+  await runDeployment({ name: WEB, replicas: REPLICAS, witness: witness.target })
+  await eventually('all of them count', async () => violationsByProgram(witness.reports).size === REPLICAS)
 })
-after(() => client.close())
+after(async () => {
+  await removeDeployment(client, WEB)
+  await witness.close()
+  client.close()
+})
 
 async function assertMoved(migration: Migration): Promise<void> {
   for (const { sentence, holds } of await proofsOfMove(client, migration)) assert.ok(holds, sentence)
   assert.equal(migration.status?.mode, 'Live')
 }
 
-/** Runs a Deployment of counters under a witness and a census, and asserts that no program was lost, doubled or begun afresh. */
-async function underLoad(name: string, act: (pods: string[]) => Promise<{ atOnce: number }>): Promise<void> {
-  const witness = await startWitness(GATEWAY)
-  const pods = await runDeployment(client, { name, replicas: REPLICAS, witness: witness.target })
-  const programs = () => violationsByProgram(witness.reports)
-  await eventually('all of them count', async () => programs().size === REPLICAS && witness.reports.length > 100)
-  const census = startCensus(client, name)
-  const { atOnce } = await act(pods)
+/** Runs the act while everybody watches, and asserts that the owner had its replicas throughout, and that nothing is left behind. */
+async function watched(act: (first: string) => Promise<{ atOnce: number; replicas?: number; fewest?: number }>) {
+  const [first] = await podsOf(client, WEB)
+  const census = startCensus(client, WEB)
+  const { atOnce, replicas = REPLICAS, fewest = REPLICAS } = await act(first?.metadata.name ?? '')
   const seen = witness.reports.length
   await eventually('they count on', async () => witness.reports.length > seen + 100)
-  await eventually(
-    'the owner has its replicas',
-    async () => (await faultsOf(client, name, REPLICAS)).length === 0,
-    10_000,
-  )
-  const { fewest, most, looks } = await census.stop()
-  console.log(`${name}: ${fewest} to ${most} pods in ${looks} looks`)
-  assert.ok(fewest >= REPLICAS, `only ${fewest} pods at a time`)
-  assert.ok(most <= REPLICAS + atOnce, `${most} pods at a time`)
-  assert.deepEqual([...programs().values()].flat(), [])
-  assert.equal(programs().size, REPLICAS, 'no program began afresh')
-  await removeDeployment(client, name)
-  await witness.close()
+  const faults = () => faultsOf(client, WEB, replicas)
+  await eventually('the owner has its replicas', async () => (await faults()).length === 0, 15_000).catch(() => {})
+  const found = await census.stop()
+  console.log(`${found.fewest} to ${found.most} pods in ${found.looks} looks`)
+  assert.deepEqual(await faults(), [])
+  assert.ok(found.fewest >= fewest, `only ${found.fewest} pods at a time`)
+  assert.ok(found.most <= replicas + atOnce, `${found.most} pods at a time`)
+  assert.deepEqual([...violationsByProgram(witness.reports).values()].flat(), [])
   assert.deepEqual(await lastingLeftovers(client), [])
 }
+
+/** Nobody is lost, and nobody has begun afresh. */
+const assertSamePrograms = () => assert.equal(violationsByProgram(witness.reports).size, REPLICAS, 'programs')
 
 /** The node where a pod is not. */
 async function otherNode(name: string): Promise<NodeName> {
@@ -73,40 +78,49 @@ async function otherNode(name: string): Promise<NodeName> {
 }
 
 test('one pod of a Deployment moves, and moves on', () =>
-  underLoad('web-one', async ([first = '']) => {
+  watched(async (first) => {
     const there = await migrate(client, { podName: first, destinationNode: await otherNode(first) })
     await assertMoved(there)
     const moved = there.status?.destination?.podName ?? ''
     await assertMoved(await migrate(client, { podName: moved, destinationNode: await otherNode(moved) }))
+    assertSamePrograms()
     return { atOnce: 1 }
   }))
 
 test('all three move at once', () =>
-  underLoad('web-all', async (pods) => {
-    const started = pods.map(async (podName) =>
+  watched(async () => {
+    const started = (await podsOf(client, WEB)).map(async ({ metadata: { name: podName } }) =>
       startMigration(client, { podName, destinationNode: await otherNode(podName) }),
     )
     const ended = await Promise.all(started.map(async (migration) => finished(client, await migration)))
     for (const migration of ended) await assertMoved(migration)
+    assertSamePrograms()
     return { atOnce: REPLICAS }
   }))
 
+/** Strikes while the source is frozen and nothing is committed: images crawl to the destination, so that there is time. */
+async function interrupted(podName: string, strike: (migration: Migration) => Promise<unknown>): Promise<Migration> {
+  const destinationNode = await otherNode(podName)
+  await node(destinationNode).slow('1mbit')
+  try {
+    const started = await startMigration(client, { podName, destinationNode })
+    await reaches(client, started, 'Checkpointed')
+    await strike(started)
+    const ended = await finished(client, started)
+    assert.equal(condition(ended.status, 'Succeeded')?.reason, 'RolledBack')
+    return ended
+  } finally {
+    await node(destinationNode).slow(undefined)
+  }
+}
+
 test('a rollback hands the pod back to its ReplicaSet', () =>
-  underLoad('web-back', async ([first = '']) => {
+  watched(async (first) => {
     const before = await client.get(PODS, 'default', first)
-    const destinationNode = await otherNode(first)
-    // Images crawl, so that there is time to cancel.
-    await node(destinationNode).slow('1mbit')
-    try {
-      const started = await startMigration(client, { podName: first, destinationNode })
-      await reaches(client, started, 'Checkpointed')
-      await kubectl(['annotate', 'mig', started.metadata.name, `${CANCEL_ANNOTATION}=test`])
-      const { status } = await finished(client, started)
-      assert.equal(condition(status, 'Succeeded')?.reason, 'RolledBack')
-      assert.equal(status?.failure?.reason, 'Cancelled')
-    } finally {
-      await node(destinationNode).slow(undefined)
-    }
+    const { status } = await interrupted(first, ({ metadata: { name } }) =>
+      kubectl(['annotate', 'mig', name, `${CANCEL_ANNOTATION}=test`]),
+    )
+    assert.equal(status?.failure?.reason, 'Cancelled')
     const { metadata } = await client.get(PODS, 'default', first)
     assert.equal(metadata.uid, before.metadata.uid)
     assert.deepEqual(metadata.labels, before.metadata.labels)
@@ -150,7 +164,7 @@ async function withWebhookDown(act: () => Promise<void>): Promise<void> {
 }
 
 test('while the webhook is down the move is refused, nothing is touched, and other pods are made as always', () =>
-  underLoad('web-down', async ([first = '']) => {
+  watched(async (first) => {
     const before = await client.get(PODS, 'default', first)
     await withWebhookDown(async () => {
       const refused = migrate(client, { podName: first, destinationNode: await otherNode(first) })
@@ -176,4 +190,32 @@ test('while the webhook is down the move is refused, nothing is touched, and oth
     }
     await eventually('it moves once the webhook is back', again, 60_000)
     return { atOnce: 1 }
+  }))
+
+const scale = (replicas: number) => kubectl(['scale', 'deployment', WEB, `--replicas=${replicas}`])
+
+test('a move goes on while its Deployment is scaled up, and gives way while it is scaled down', async () => {
+  await watched(async (first) => {
+    const started = await startMigration(client, { podName: first, destinationNode: await otherNode(first) })
+    await scale(REPLICAS + 1)
+    await assertMoved(await finished(client, started))
+    return { atOnce: 1, replicas: REPLICAS + 1 }
+  })
+  await watched(async (first) => {
+    const { status } = await interrupted(first, () => scale(REPLICAS))
+    assert.equal(status?.failure?.reason, 'DestinationPodDeleted')
+    return { atOnce: 2 }
+  })
+})
+
+test('a rollout goes on while a pod moves', () =>
+  watched(async (first) => {
+    const patch = JSON.stringify({ spec: { template: { metadata: { annotations: { rolled: 'out' } } } } })
+    const { status } = await interrupted(first, () => kubectl(['patch', 'deployment', WEB, '-p', patch]))
+    assert.equal(status?.failure?.reason, 'DestinationPodDeleted')
+    await kubectl(['rollout', 'status', `deployment/${WEB}`, '--timeout=60s'])
+    await eventually('the old pods are gone', async () =>
+      (await podsOf(client, WEB)).every(({ metadata }) => metadata.annotations?.rolled === 'out'),
+    )
+    return { atOnce: 2 }
   }))
