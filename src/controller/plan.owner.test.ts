@@ -159,14 +159,14 @@ test('the replacement keeps the labels of its owner and has nothing of the relea
 })
 
 test('the source stays until the API server has heard that the destination runs, but not for ever', () => {
-  const restored = (['Committed', 'Restored', 'Delivered'] as const).reduce(
+  const restored = (['Committed', 'Restored', 'Delivered'] as const).reduce<MigrationStatus>(
     (status, type) => withCondition(status, { type, status: 'True', reason: 'Test', message: '' }, START),
     { ...releasing, destination: { node: 'node-2', podName: 'counter-5f2a1', podUID: 'there' } },
   )
   const made = waitingPod(aMigration({}, accepted), owned())
-  const look = (phase: string, at_ = new Date('2026-01-01T00:00:01Z')) => {
+  const look = (phase: string, moment = new Date('2026-01-01T00:00:01Z')) => {
     const destinationPod: Pod = { ...aPod(made.spec, { ...made.metadata, uid: 'there' }), status: { phase } }
-    return dones(at(restored, { sourcePod: freed(), destinationPod }), at_)
+    return dones(at(restored, { sourcePod: freed(), destinationPod }), moment)
   }
   assert.equal(look('Pending'), undefined)
   assert.deepEqual(look('Running'), ['deletePod'])
