@@ -158,17 +158,21 @@ test('the replacement keeps the labels of its owner and has nothing of the relea
   assert.deepEqual([cost, kept], [undefined, undefined])
 })
 
-test('the source stays until the API server has heard that the destination runs, but not for ever', () => {
+test('the source stays until the API server has heard that the destination is Ready, but not for ever', () => {
   const restored = (['Committed', 'Restored', 'Delivered'] as const).reduce<MigrationStatus>(
     (status, type) => withCondition(status, { type, status: 'True', reason: 'Test', message: '' }, START),
     { ...releasing, destination: { node: 'node-2', podName: 'counter-5f2a1', podUID: 'there' } },
   )
   const made = waitingPod(aMigration({}, accepted), owned())
-  const look = (phase: string, moment = new Date('2026-01-01T00:00:01Z')) => {
-    const destinationPod: Pod = { ...aPod(made.spec, { ...made.metadata, uid: 'there' }), status: { phase } }
-    return dones(at(restored, { sourcePod: freed(), destinationPod }), moment)
+  const told = (pod: Pod, ready: boolean): Pod => ({
+    ...pod,
+    status: { ...pod.status, conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
+  })
+  const look = (ready: boolean, moment = new Date('2026-01-01T00:00:01Z')) => {
+    const destinationPod = told(aPod(made.spec, { ...made.metadata, uid: 'there' }), ready)
+    return dones(at(restored, { sourcePod: told(freed(), true), destinationPod }), moment)
   }
-  assert.equal(look('Pending'), undefined)
-  assert.deepEqual(look('Running'), ['deletePod'])
-  assert.deepEqual(look('Pending', NOW), ['deletePod'])
+  assert.equal(look(false), undefined)
+  assert.deepEqual(look(true), ['deletePod'])
+  assert.deepEqual(look(false, new Date('2026-01-01T00:00:31Z')), ['deletePod'])
 })
