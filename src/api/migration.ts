@@ -114,6 +114,13 @@ export const statusSchema = z.object({
     .object({
       node: objectName,
       podUID: z.string(),
+      owner: z
+        .object({ kind: z.enum(['ReplicaSet']), name: objectName, uid: z.string(), hash: z.string() })
+        .optional()
+        .describe('Who makes the destination pod; hash is the label by which it knows its pods. Controller.'),
+      releasedAt: timestamp
+        .optional()
+        .describe('From now on the source may be without its owner; a rollback hands it back. Controller.'),
       cleanedAt: timestamp.optional().describe('Nothing of this Migration is left on the source node. Source agent.'),
     })
     .optional(),
@@ -121,6 +128,10 @@ export const statusSchema = z.object({
     .object({
       node: objectName,
       podName: objectName.optional().describe('Decided at Accepted, before there is such a pod. Controller.'),
+      claim: z
+        .string()
+        .optional()
+        .describe('UID of the admission request that was turned into the destination pod. Webhook.'),
       podUID: z.string().optional().describe('Of the one pod that may run there. Controller.'),
       imagesMissing: z.array(z.string()).optional().describe('Base images that the node lacks. Destination agent.'),
       removedAt: timestamp

@@ -34,4 +34,15 @@ export const ORIGIN_NAME_ANNOTATION = `${GROUP}/origin-name`
 /** On a destination pod: JSON map from container name to the image that a person once wrote into the pod. */
 export const ORIGINAL_IMAGES_ANNOTATION = `${GROUP}/original-images`
 
+/** The MutatingWebhookConfiguration of the manifests, which the controller fills in. */
+export const WEBHOOK_CONFIGURATION = 'podferry-owners'
+/** By which a Deployment's ReplicaSet knows its pods. */
+export const HASH_LABEL = 'pod-template-hash'
+/** What a ReplicaSet that is one over looks at; the value before a move is kept in DELETION_COST_ANNOTATION. */
+export const KUBERNETES_DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
+export const DELETION_COST_ANNOTATION = `${GROUP}/deletion-cost`
+/** On a pod that exists in a dry run only: asks the webhook whether it is alive. The webhook answers with the second. */
+export const PROBE_ANNOTATION = `${GROUP}/probe`
+export const PROBED_ANNOTATION = `${GROUP}/probed`
+
 export const NAMESPACE = 'podferry-system'

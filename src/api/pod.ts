@@ -123,6 +123,13 @@ export interface PersistentVolume extends KubeObject {
   spec: { local?: { path: string }; hostPath?: { path: string }; nodeAffinity?: object }
 }
 
+/** apps/v1 */
+export interface ReplicaSet extends KubeObject {
+  metadata: Metadata
+  spec: { replicas?: number; selector: { matchLabels?: Record<string, string> } }
+  status?: { replicas: number; observedGeneration?: number }
+}
+
 const conditionTrue = (
   object: { status?: { conditions?: { type: string; status: string }[] } } | undefined,
   type: string,

@@ -1,7 +1,7 @@
 /** Who may do what: the one source of `config/rbac`. Each rule is there because a line of code needs it; nothing is granted for later. */
 import { AGENT_USERNAME, CA_CONFIG_MAP, SIGNER_NAME } from '../agent/peer/names.ts'
 import { CA_SECRET } from '../controller/certificates/authority.ts'
-import { GROUP, NAMESPACE } from './names.ts'
+import { GROUP, NAMESPACE, WEBHOOK_CONFIGURATION } from './names.ts'
 
 interface Rule {
   apiGroups: string[]
@@ -34,7 +34,10 @@ const CONTROLLER: Part = {
   cluster: [
     rule(GROUP, 'migrations', 'get list watch update patch delete'),
     WRITE_STATUS,
-    rule('', 'pods', 'get list watch create delete'),
+    // patch: the label by which a ReplicaSet knows its pod, taken away for the move and given back.
+    rule('', 'pods', 'get list watch create delete patch'),
+    rule('apps', 'replicasets', 'get'),
+    rule('admissionregistration.k8s.io', 'mutatingwebhookconfigurations', 'get update', WEBHOOK_CONFIGURATION),
     rule('', 'nodes', 'get list watch'),
     // Preflight: whether the bytes of a claim lie on the source's own disk.
     rule('', 'persistentvolumeclaims persistentvolumes', 'get'),

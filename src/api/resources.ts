@@ -2,7 +2,7 @@
 import type { Resource } from '../kube/resource.ts'
 import type { Migration } from './migration.ts'
 import { GROUP, VERSION } from './names.ts'
-import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from './pod.ts'
+import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicaSet } from './pod.ts'
 
 export const MIGRATIONS: Resource<Migration> = {
   group: GROUP,
@@ -23,4 +23,10 @@ export const VOLUMES: Resource<PersistentVolume> = {
   version: 'v1',
   plural: 'persistentvolumes',
   namespaced: false,
+}
+export const REPLICA_SETS: Resource<ReplicaSet> = {
+  group: 'apps',
+  version: 'v1',
+  plural: 'replicasets',
+  namespaced: true,
 }

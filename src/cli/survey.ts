@@ -7,9 +7,10 @@ import { API_VERSION, GROUP, KIND, NAMESPACE, RUNTIME_CLASS } from '../api/names
 import { factsOf } from '../api/node-facts.ts'
 import type { Node, Pod } from '../api/pod.ts'
 import { MIGRATIONS, NODES, PODS } from '../api/resources.ts'
+import { probeWebhook } from '../controller/admission/probe.ts'
 import type { ClusterFacts } from '../controller/checks/cluster-checks.ts'
 import { claimsOf } from '../controller/claims.ts'
-import { COMPONENT_LABEL, nodesOf, rivalsOf } from '../controller/gather.ts'
+import { COMPONENT_LABEL, findOwner, nodesOf, rivalsOf } from '../controller/gather.ts'
 import type { Snapshot } from '../controller/snapshot.ts'
 import { isForbidden, isNotFound } from '../kube/error.ts'
 import type { Session } from './connection-options.ts'
@@ -123,6 +124,8 @@ export async function snapshotFor(
     sourcePod: pod,
     destinationPod: undefined,
     pullPod: undefined,
+    owner: await findOwner(client, migration, pod),
+    webhook: await probeWebhook(client, migration, pod, 'person'),
     nodes: survey.nodes ?? [],
     agents: survey.agents,
     registries: survey.registries,

@@ -8,6 +8,7 @@ import { KubeError } from '../kube/error.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import { createInformer } from '../kube/informer.ts'
 import { WorkQueue } from '../kube/queue.ts'
+import type { Admission } from './admission/admission.ts'
 import { execute } from './execute.ts'
 import { gather } from './gather.ts'
 import { plan } from './plan.ts'
@@ -23,6 +24,8 @@ interface ControllerOptions {
   /** Where podferry's own pods live. */
   systemNamespace: string
   mayAct(): boolean
+  /** Keeps the webhook that replacements pass. */
+  admission: Admission
   now?: () => Date
 }
 
@@ -35,7 +38,7 @@ const CONCURRENCY = 8
  * @returns when no reconcile runs any more
  */
 export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
-  const { client, log, recorder, systemNamespace, mayAct, now = () => new Date() } = options
+  const { client, log, recorder, systemNamespace, mayAct, admission, now = () => new Date() } = options
   const informer = createInformer({ client, resource: MIGRATIONS, log })
 
   const reconcile = async (key: string): Promise<number | undefined> => {
@@ -89,13 +92,19 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   }
 
   informer.addHandler({
-    add: wake,
+    add(migration) {
+      wake(migration)
+      admission.wake()
+    },
     update(after, before) {
       tell(before, after)
       wake(after)
+      admission.wake()
     },
+    delete: () => admission.wake(),
   })
   informer.start()
+  const admitting = admission.run(() => informer.list(), signal)
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-  await Promise.all([informer.close(), queue.stop()])
+  await Promise.all([informer.close(), queue.stop(), admitting])
 }

@@ -55,6 +55,14 @@ async function carryOut(deps: ExecuteDeps, { migration }: Snapshot, command: Com
       return dropRecovery(deps, migration, command.why)
     case 'createPod':
       return ignoring(isAlreadyExists, () => client.create(PODS, command.pod))
+    case 'markSource': {
+      const { name: podName, resourceVersion } = command.pod.metadata
+      const body = { metadata: { resourceVersion, ...command.marks } }
+      return ignoring(
+        (error) => isNotFound(error) || isConflict(error),
+        () => client.patch(PODS, namespace, podName, { type: 'merge', body }),
+      )
+    }
     case 'deletePod':
       // The UID is the point: another pod may have taken the name since the snapshot.
       return ignoring(
@@ -105,4 +113,6 @@ const describe = (command: Command) =>
     ? { do: command.do, role: command.role, pod: command.pod.metadata.name }
     : command.do === 'deletePod'
       ? { do: command.do, role: command.role, pod: command.name, uid: command.uid }
-      : { do: command.do }
+      : command.do === 'markSource'
+        ? { do: command.do, why: command.why, pod: command.pod.metadata.name }
+        : { do: command.do }

@@ -2,11 +2,13 @@
 import { isFinished, truth } from '../api/conditions.ts'
 import type { Migration } from '../api/migration.ts'
 import { isPodReady, type Pod } from '../api/pod.ts'
-import { MIGRATIONS, NODES, PODS } from '../api/resources.ts'
+import { MIGRATIONS, NODES, PODS, REPLICA_SETS } from '../api/resources.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { isNotFound } from '../kube/error.ts'
 import type { KubeObject, Resource } from '../kube/resource.ts'
+import { probeWebhook } from './admission/probe.ts'
 import { claimsOf } from './claims.ts'
+import { ownerOf } from './owner.ts'
 import { pullPodName } from './pods.ts'
 import type { Snapshot } from './snapshot.ts'
 import { expectedPodName } from './steps/restore.ts'
@@ -33,6 +35,10 @@ export async function gather(deps: GatherDeps, namespace: string, name: string):
     client.list(NODES),
     client.list(PODS, { namespace: deps.systemNamespace, labelSelector: `${COMPONENT_LABEL} in (agent,registry)` }),
   ])
+  const [owner, webhook] = await Promise.all([
+    findOwner(client, migration, sourcePod),
+    probeWebhook(client, migration, sourcePod),
+  ])
   const destinationName = expectedPodName({ migration, sourcePod })
   const undecided = truth(migration.status, 'Accepted') === 'Unknown'
   return {
@@ -41,6 +47,8 @@ export async function gather(deps: GatherDeps, namespace: string, name: string):
     sourcePod,
     pullPod,
     destinationPod: destinationName === undefined ? undefined : await pod(destinationName),
+    owner,
+    webhook,
     nodes: nodes.items,
     agents: nodesOf(own.items, 'agent'),
     registries: nodesOf(own.items, 'registry'),
@@ -62,6 +70,12 @@ export const nodesOf = (pods: Pod[], component: string): ReadonlySet<string> =>
       .filter((pod) => pod.metadata.labels?.[COMPONENT_LABEL] === component && isPodReady(pod))
       .map((pod) => pod.spec.nodeName ?? ''),
   )
+
+/** @returns the ReplicaSet that the pod belongs to, or belonged to when it was accepted */
+export async function findOwner(client: KubeClient, { status, metadata }: Migration, source: Pod | undefined) {
+  const name = status?.source?.owner?.name ?? (source && ownerOf(source)?.name)
+  return name === undefined ? undefined : find(client, REPLICA_SETS, metadata.namespace ?? 'default', name)
+}
 
 async function find<T extends KubeObject>(client: KubeClient, resource: Resource<T>, namespace: string, name: string) {
   try {

@@ -12,6 +12,7 @@ import { guard, retire } from './steps/housekeeping.ts'
 import { openDestination } from './steps/open-destination.ts'
 import { commit, pullImages } from './steps/prepare.ts'
 import { recover } from './steps/recover.ts'
+import { releaseSource } from './steps/release-source.ts'
 import { removeSource } from './steps/remove-source.ts'
 import { restore, restoreLive } from './steps/restore.ts'
 import { refusal, rollback } from './steps/rollback.ts'
@@ -23,6 +24,7 @@ const STEPS: readonly Step[] = [
   refusal,
   abort,
   openDestination,
+  releaseSource,
   pullImages,
   commit,
   recover,

@@ -2,6 +2,8 @@
 import { type ConditionUpdate, phaseOf, withCondition } from '../api/conditions.ts'
 import type { Refusal } from '../api/finding.ts'
 import type { MigrationStatus } from '../api/migration.ts'
+import type { Pod } from '../api/pod.ts'
+import type { PodMarks } from './owner.ts'
 import type { NewPod } from './pods.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -15,6 +17,8 @@ export type Command =
   | { do: 'dropRecovery'; why?: string }
   | { do: 'createPod'; role: PodRole; pod: NewPod }
   | { do: 'deletePod'; role: PodRole; name: string; uid: string; graceSeconds: number }
+  /** Labels and annotations of exactly this version of the source pod; null takes one away. */
+  | { do: 'markSource'; pod: Pod; why: 'release' | 'handBack' | 'settle'; marks: PodMarks }
 
 export interface Plan {
   /** The whole next status, to be written with the snapshot's resourceVersion as precondition. */

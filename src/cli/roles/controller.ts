@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { Command } from 'commander'
 import type { Logger } from 'pino'
+import { createAdmission } from '../../controller/admission/admission.ts'
 import { createCertificateSigner } from '../../controller/certificates/signer.ts'
 import { runController } from '../../controller/controller.ts'
 import { recordDelivery } from '../../controller/record-delivery.ts'
@@ -60,8 +61,9 @@ interface Leadership {
 
 async function lead({ client, namespace, pod, bus, log, mayAct }: Leadership, signal: AbortSignal): Promise<void> {
   const recorder = createEventRecorder({ client, component: 'podferry-controller', instance: pod, log })
+  const admission = createAdmission({ client, log, mayAct })
   const parts = [
-    runController({ client, recorder, log, systemNamespace: namespace, mayAct }, signal),
+    runController({ client, recorder, log, systemNamespace: namespace, mayAct, admission }, signal),
     createCertificateSigner({ client, log, mayAct }).run(signal),
   ]
   if (bus === 'kafka') {

@@ -51,12 +51,42 @@ export async function makeAuthority(now: Date, lifeMs: number): Promise<KeyPair>
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
-  const key = createPrivateKey({
-    key: Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)),
-    format: 'der',
-    type: 'pkcs8',
+  return { cert: cert.toString('pem'), key: await privatePem(keys) }
+}
+
+async function privatePem({ privateKey }: webcrypto.CryptoKeyPair): Promise<string> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', privateKey))
+  return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({ format: 'pem', type: 'pkcs8' }) as string
+}
+
+/** @returns a certificate for a server that is no agent: it names no organization, and can't be a client's */
+export async function issueServerCertificate(
+  authority: KeyPair,
+  names: readonly string[],
+  lifeMs: number,
+  now: Date,
+): Promise<KeyPair> {
+  const issuer = new X509Certificate(authority.cert)
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
+  const cert = await X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: [{ CN: [names[0] ?? ''] }],
+    issuer: issuer.subjectName.toJSON(),
+    notBefore: new Date(now.getTime() - SKEW_MS),
+    notAfter: new Date(Math.min(now.getTime() + lifeMs, issuer.notAfter.getTime())),
+    signingAlgorithm: ALGORITHM,
+    publicKey: keys.publicKey,
+    signingKey: await signingKey(authority.key),
+    extensions: [
+      new BasicConstraintsExtension(false, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+      new SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns' as const, value }))),
+      await AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      await SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
   })
-  return { cert: cert.toString('pem'), key: key.export({ format: 'pem', type: 'pkcs8' }) as string }
+  return { cert: cert.toString('pem'), key: await privatePem(keys) }
 }
 
 /** @returns the agent's certificate as PEM; it never outlives the authority's */

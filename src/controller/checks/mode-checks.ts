@@ -5,6 +5,7 @@ import { LIVE_LABEL, RUNTIME_CLASS } from '../../api/names.ts'
 import { factsOf } from '../../api/node-facts.ts'
 import { type Candidate, type Check, findingsOf } from './check.ts'
 import { disk } from './fact-checks.ts'
+import { bare, webhook } from './owner-checks.ts'
 import { type Mode, volumes } from './volume-checks.ts'
 
 const registry: Check = ({ destinationName, snapshot }) =>
@@ -69,8 +70,8 @@ const liveNodes: Check = ({ source, destination }) =>
   })
 
 const CHECKS: Record<Mode, readonly Check[]> = {
-  Live: [volumes('Live'), runtimeClass, liveNodes],
-  Image: [volumes('Image'), registry, restores, disk, foreignClass],
+  Live: [volumes('Live'), runtimeClass, liveNodes, webhook],
+  Image: [volumes('Image'), bare, registry, restores, disk, foreignClass],
 }
 
 /** What a node lacks for one of them. */
@@ -105,6 +106,8 @@ export function chooseMode(candidate: Candidate, asked: MigrationSpec['mode']): 
     const told = live.findings.filter(isBlocking).map((finding): Finding => ({ ...finding, severity: 'warns' }))
     return { ...image, because: messageOf(notLive), findings: [...told, ...image.findings] }
   }
+  // Image is no way out for an owned pod, so what Live lacks is the one thing to say.
+  if (notImage.code === 'OwnerNeedsLive') return { findings: live.findings }
   const both = live.findings.filter((finding) => !image.findings.some((other) => other.what === finding.what))
   if (both.length === 0) return { findings: image.findings }
   const why = `${notImage.remedy}. Nor is mode Live possible: ${messageOf(notLive)}`

@@ -1,6 +1,7 @@
 /** What about the pod as a whole forbids a move. */
 import { blocks } from '../../api/finding.ts'
 import type { Check } from './check.ts'
+import { ownerChecks } from './owner-checks.ts'
 
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror'
 
@@ -46,25 +47,6 @@ const staticPod: Check = ({ pod }) =>
         'move its manifest file to another node instead',
       )
 
-const owner: Check = ({ pod }) => {
-  const controller = pod.metadata.ownerReferences?.find((reference) => reference.controller)
-  if (!controller) return undefined
-  if (controller.kind === 'DaemonSet') {
-    return blocks(
-      'DaemonSetPod',
-      `pod ${pod.metadata.name} belongs to DaemonSet ${controller.name}`,
-      'every node has its own, there is nowhere to move it',
-      'leave it where it is',
-    )
-  }
-  return blocks(
-    'OwnerNotSupported',
-    `pod ${pod.metadata.name} is owned by ${controller.kind} ${controller.name}`,
-    'its owner would replace it when it leaves',
-    'this version moves bare pods only',
-  )
-}
-
 const containers: Check = ({ pod }) => {
   const one = 'this version moves pods of one container'
   const alone = 'run the others as pods of their own'
@@ -104,7 +86,7 @@ const ephemeralContainers: Check = ({ pod }) =>
 export const podChecks: readonly Check[] = [
   running,
   staticPod,
-  owner,
+  ...ownerChecks,
   hostNamespaces,
   containers,
   imageDigest,

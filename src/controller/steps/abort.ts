@@ -6,6 +6,7 @@ import { isWaitingPod } from '../pods.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
 import { pullError } from './pull-errors.ts'
+import { replacementFinding } from './release-source.ts'
 
 export const abort: Step = (snapshot, now) => {
   const { status } = snapshot.migration
@@ -30,6 +31,7 @@ function reasonToAbort(snapshot: Snapshot, now: Date): Refusal | undefined {
     nodeGone(snapshot) ??
     pullError(snapshot.pullPod, now) ??
     waitingPodLost(snapshot) ??
+    replacementFinding(snapshot, now) ??
     (migration.status?.mode === 'Live' ? pullError(snapshot.destinationPod, now) : undefined) ??
     overdue(migration.status?.timings?.acceptedAt, migration.spec.timeoutSeconds, now)
   )

@@ -2,6 +2,7 @@
 import { truth } from '../../api/conditions.ts'
 import { type Finding, type Refusal, refusalIn } from '../../api/finding.ts'
 import { judgeNode, podFindings } from '../checks/preflight.ts'
+import { ownerOf } from '../owner.ts'
 import { containersOf, destinationPodName, pullPod } from '../pods.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
@@ -10,7 +11,7 @@ import { failureOf, type Plan, type Step, write } from '../step.ts'
 const PLACEMENT_PATIENCE_MS = 20_000
 
 /** What an update or a restart of podferry itself brings about for some seconds. */
-const PASSING = ['NoAgent', 'NoRegistry']
+const PASSING = ['NoAgent', 'NoRegistry', 'WebhookUnreachable']
 const PASSING_MS = 10_000
 
 const mayPass = ({ reason }: Refusal, { metadata }: Snapshot['migration'], now: Date): boolean =>
@@ -40,11 +41,12 @@ export const accept: Step = (snapshot, now) => {
   }
 
   const node = sourcePod.spec.nodeName ?? ''
+  const owner = ownerOf(sourcePod)
   const why = because === undefined ? '' : `; not Live: ${because}`
   const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination} in mode ${mode}${why}${warningsIn([...ofPod, ...findings])}`
   return write(snapshot, now, [{ type: 'Accepted', status: 'True', reason: 'PreflightPassed', message }, pending], {
     mode,
-    source: { node, podUID: sourcePod.metadata.uid },
+    source: { node, podUID: sourcePod.metadata.uid, ...(owner ? { owner } : {}) },
     // The name is written down before there is such a pod: a rollback must find it even when the source pod is gone.
     destination: { node: destination, podName: destinationPodName(migration, sourcePod) },
     containers: containersOf(sourcePod),

@@ -2,6 +2,7 @@
 import { isFalse, isFinished } from '../../api/conditions.ts'
 import { FINALIZER } from '../../api/names.ts'
 import { type Plan, type Step, WAIT } from '../step.ts'
+import { handBack } from './hand-back.ts'
 import { destinationRemoval } from './rollback.ts'
 
 /** The finalizer comes before the first side effect; without it a deleted Migration would leave a frozen pod behind. */
@@ -18,7 +19,8 @@ export const retire: Step = (snapshot, now) => {
   if (!isFinished(status)) return undefined
   const rolledBack = isFalse(status, 'Succeeded')
   // A destination pod made by an old view, after the rollback had looked for the last time, has nothing to run; it goes too.
-  const late = rolledBack ? destinationRemoval(snapshot) : undefined
+  // So is a source that was released by one.
+  const late = rolledBack ? (destinationRemoval(snapshot) ?? handBack(snapshot, now)) : undefined
   if (late) return late
   if (metadata.finalizers?.includes(FINALIZER)) return { commands: [{ do: 'removeFinalizer' }] }
   const endedMs = now.getTime() - Date.parse(status?.timings?.finishedAt ?? now.toISOString())

@@ -16,7 +16,8 @@ export const openDestination: Step = (snapshot, now) => {
     const { name: podName, uid: podUID } = pod.metadata
     return write(snapshot, now, [], { destination: { ...status.destination, podName, podUID } })
   }
-  if (pod || !sourcePod) return undefined
+  // Where the source has an owner, that one makes the pod.
+  if (pod || !sourcePod || status.source?.owner) return undefined
   // It takes the room that the pull pod has held for it.
   const create = { do: 'createPod', role: 'destination', pod: waitingPod(migration, sourcePod) } as const
   return pullPodRemoval(snapshot) ?? { commands: [create], requeueAfterMs: CREATED_MS }

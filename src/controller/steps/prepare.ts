@@ -14,13 +14,19 @@ export const pullImages: Step = (snapshot) => {
 }
 
 /** From here on only the destination may run. The resourceVersion precondition lets exactly one of commit and abort win. */
+/** Pods are not watched. */
+const LOOK_MS = 5000
+/** An owner that is scaled down deletes the pod that waits: to be seen before the source agent commits. */
+const OWNED_LOOK_MS = 200
+
 export const commit: Step = (snapshot, now) => {
   const { status, spec } = snapshot.migration
   if (truth(status, 'Committed') !== 'Unknown') return undefined
   // In mode Live the source agent commits: nobody else knows that everything is staged.
   if (status?.mode === 'Live' || !isTrue(status, 'Delivered') || !isTrue(status, 'Checkpointed')) {
     const deadline = Date.parse(status?.timings?.acceptedAt ?? now.toISOString()) + spec.timeoutSeconds * 1000
-    return { requeueAfterMs: Math.max(100, Math.min(deadline - now.getTime(), 5000)) }
+    const lookMs = status?.source?.owner ? OWNED_LOOK_MS : LOOK_MS
+    return { requeueAfterMs: Math.max(100, Math.min(deadline - now.getTime(), lookMs)) }
   }
   const message = `from now on only node ${status?.destination?.node} may run the pod`
   return write(snapshot, now, [{ type: 'Committed', status: 'True', reason: 'CheckpointDelivered', message }], {

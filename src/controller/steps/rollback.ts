@@ -4,19 +4,21 @@ import { MIGRATION_UID_LABEL } from '../../api/names.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { type Plan, pullPodRemoval, type Step, write } from '../step.ts'
 import { refused, rolledBack } from '../summary.ts'
+import { handBack, handBackWith } from './hand-back.ts'
 import { isByPerson, outage } from './outage.ts'
 
 export const rollback: Step = (snapshot, now) => {
   if (!rollbackCause(snapshot.migration.status)) return undefined
   const removal = destinationRemoval(snapshot)
   // Deleted first: a node that comes back finds it so.
-  if (removal?.commands) return removal
+  if (removal?.commands) return handBackWith(snapshot, removal) ?? removal
   return (
     outage(snapshot, now) ??
     removal ??
     personsProof(snapshot, now) ??
     pullPodRemoval(snapshot) ??
     cleanUp(snapshot) ??
+    handBack(snapshot, now) ??
     rolledBack(snapshot, now)
   )
 }

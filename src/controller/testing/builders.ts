@@ -79,6 +79,8 @@ export const aSnapshot = (changes: Partial<Snapshot> = {}): Snapshot => ({
   sourcePod: aPod(),
   destinationPod: undefined,
   pullPod: undefined,
+  owner: undefined,
+  webhook: undefined,
   nodes: [aNode('node-1'), aNode('node-2')],
   agents: new Set(['node-1', 'node-2']),
   registries: new Set(['node-1', 'node-2']),

@@ -15,7 +15,14 @@ export function controllerMoves(world: World): Moves {
   const seen: (Snapshot | undefined)[] = [undefined, undefined]
   const look = (controller: 0 | 1) => () => {
     const { migration, sourcePod, destinationPod } = world
-    const others = { rivals: [], pullPod: undefined, agents: BOTH, registries: NONE }
+    const others = {
+      rivals: [],
+      pullPod: undefined,
+      owner: undefined,
+      webhook: undefined,
+      agents: BOTH,
+      registries: NONE,
+    }
     seen[controller] = migration && { migration, sourcePod, destinationPod, nodes: world.nodes(), ...others }
   }
   const act = (controller: 0 | 1) => () => {

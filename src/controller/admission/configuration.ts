@@ -1,0 +1,59 @@
+/** The MutatingWebhookConfiguration: whom the API server asks, about which pods. Pure. */
+import { NAMESPACE, PROBE_ANNOTATION } from '../../api/names.ts'
+import type { KubeObject, Resource } from '../../kube/resource.ts'
+
+export interface WebhookConfiguration extends KubeObject {
+  webhooks?: object[]
+}
+
+export const WEBHOOK_CONFIGURATIONS: Resource<WebhookConfiguration> = {
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural: 'mutatingwebhookconfigurations',
+  namespaced: false,
+}
+
+/** The Service before the controller. */
+const SERVICE = 'podferry-webhook'
+export const SERVICE_NAMES = [`${SERVICE}.${NAMESPACE}.svc`]
+
+interface Settings {
+  /** Secret, with its leading slash. */
+  path: string
+  /** PEM. */
+  authority: string
+  /** UIDs of the owners with a move that waits for its replacement. */
+  owners: readonly string[]
+}
+
+/** Evaluated in the API server: a pod that it lets go by costs no call. */
+function expression(owners: readonly string[]): string {
+  const probe = `has(object.metadata.annotations) && '${PROBE_ANNOTATION}' in object.metadata.annotations`
+  if (owners.length === 0) return probe
+  const list = owners.map((uid) => `'${uid}'`).join(', ')
+  return `(${probe}) || (has(object.metadata.ownerReferences) && object.metadata.ownerReferences.exists(o, o.uid in [${list}]))`
+}
+
+/** @returns the configuration's `webhooks`, with every default written out so that it can be compared with what is stored */
+export const webhooksFor = ({ path, authority, owners }: Settings): object[] => [
+  {
+    name: 'replacements.podferry.dev',
+    admissionReviewVersions: ['v1'],
+    clientConfig: {
+      service: { namespace: NAMESPACE, name: SERVICE, path, port: 443 },
+      caBundle: Buffer.from(authority).toString('base64'),
+    },
+    rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'], scope: 'Namespaced' }],
+    // No pod is ever kept from being made because podferry is away.
+    failurePolicy: 'Ignore',
+    timeoutSeconds: 2,
+    sideEffects: 'NoneOnDryRun',
+    matchPolicy: 'Equivalent',
+    reinvocationPolicy: 'Never',
+    namespaceSelector: {
+      matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: [NAMESPACE] }],
+    },
+    objectSelector: {},
+    matchConditions: [{ name: 'replacement', expression: expression(owners) }],
+  },
+]

@@ -1,0 +1,53 @@
+/** Which Migration a creation is for, and what the pod becomes: docs/design/0003-owners.md. Pure. */
+import { isTrue, truth } from '../../api/conditions.ts'
+import type { Migration } from '../../api/migration.ts'
+import { CANCEL_ANNOTATION, PROBED_ANNOTATION } from '../../api/names.ts'
+import type { Pod } from '../../api/pod.ts'
+import { unmarked } from '../owner.ts'
+import { waitingPod } from '../pods.ts'
+import type { Creation, PatchOperation } from './review.ts'
+
+/** @returns whether this Migration may still get a destination from its owner, so that the webhook has to be asked */
+export function needsReplacement({ metadata, status }: Migration): boolean {
+  return (
+    isTrue(status, 'Accepted') &&
+    status?.mode === 'Live' &&
+    status.source?.owner !== undefined &&
+    status.destination?.podUID === undefined &&
+    truth(status, 'Committed') === 'Unknown' &&
+    metadata.deletionTimestamp === undefined &&
+    metadata.annotations?.[CANCEL_ANNOTATION] === undefined
+  )
+}
+
+/** @returns the Migrations that wait for a pod of this owner, oldest first */
+export function waitingFor(ownerUID: string, migrations: readonly Migration[]): Migration[] {
+  const waits = (migration: Migration) => {
+    const { source, destination } = migration.status ?? {}
+    const open = source?.releasedAt !== undefined && destination?.claim === undefined
+    return open && source.owner?.uid === ownerUID && needsReplacement(migration)
+  }
+  const age = ({ metadata }: Migration) => `${metadata.creationTimestamp} ${metadata.uid}`
+  return migrations.filter(waits).sort((a, b) => (age(a) < age(b) ? -1 : 1))
+}
+
+/** What the owner makes, turned into the pod that waits for the source's state. */
+export function replacementPatch(migration: Migration, source: Pod, { object }: Creation): PatchOperation[] {
+  const owner = migration.status?.source?.owner
+  if (!owner) throw new Error('a replacement needs status.source.owner')
+  const { metadata, spec } = waitingPod(migration, unmarked(source, owner))
+  const own = object.metadata
+  return [
+    // The name is what makes it the only one: of two creations of one Migration the API server takes one.
+    { op: 'add', path: '/metadata/name', value: metadata.name },
+    // What the owner has given it stays: by its labels the owner knows it.
+    { op: 'add', path: '/metadata/labels', value: { ...metadata.labels, ...own.labels } },
+    { op: 'add', path: '/metadata/annotations', value: { ...own.annotations, ...metadata.annotations } },
+    { op: 'replace', path: '/spec', value: spec },
+  ]
+}
+
+/** A dry run comes back with this mark: it has been through the webhook. */
+export const probedPatch = ({ uid, object }: Creation): PatchOperation[] => [
+  { op: 'add', path: '/metadata/annotations', value: { ...object.metadata.annotations, [PROBED_ANNOTATION]: uid } },
+]

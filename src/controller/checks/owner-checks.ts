@@ -1,0 +1,69 @@
+/** What the pod's owner forbids: docs/design/0003-owners.md. */
+import { blocks } from '../../api/finding.ts'
+import { HASH_LABEL } from '../../api/names.ts'
+import { controllerOf, ownerOf } from '../owner.ts'
+import type { Check } from './check.ts'
+
+const kind: Check = ({ pod }) => {
+  const controller = controllerOf(pod)
+  if (!controller) return undefined
+  const whose = `pod ${pod.metadata.name} belongs to ${controller.kind} ${controller.name}`
+  if (controller.kind === 'DaemonSet') {
+    return blocks('DaemonSetPod', whose, 'every node has its own, there is nowhere to move it', 'leave it where it is')
+  }
+  return ownerOf(pod)
+    ? undefined
+    : blocks(
+        'OwnerNotSupported',
+        whose,
+        'its owner would replace it when it leaves',
+        `this version moves bare pods and pods of a Deployment, which carry label ${HASH_LABEL}`,
+      )
+}
+
+/** The ReplicaSet has to be there to make the replacement, and to know its pods by the label that is taken away. */
+const replicaSet: Check = ({ pod, snapshot: { owner } }) => {
+  const wanted = ownerOf(pod)
+  if (!wanted) return undefined
+  const whose = `ReplicaSet ${wanted.name}, the owner of pod ${pod.metadata.name},`
+  if (owner?.metadata.uid !== wanted.uid || owner.metadata.deletionTimestamp)
+    return blocks('OwnerGone', `${whose} is gone or being deleted`, 'the pod goes with it', 'move its successor')
+  return owner.spec.selector.matchLabels?.[HASH_LABEL] === wanted.hash
+    ? undefined
+    : blocks(
+        'OwnerNotSupported',
+        `${whose} does not select by label ${HASH_LABEL}=${wanted.hash}`,
+        "the pod can't be released from it",
+        'let a Deployment make the ReplicaSet',
+      )
+}
+
+export const ownerChecks: readonly Check[] = [kind, replicaSet]
+
+export const webhookDead = (words: string) =>
+  blocks(
+    'WebhookUnreachable',
+    `podferry's webhook does not answer through the API server (${words})`,
+    'a pod with an owner moves by it',
+    "see kubectl -n podferry-system get pods,endpoints, and whether the control plane reaches the controller's pod at port 9443",
+  )
+
+/** Before anything is touched: nobody else can make the replacement wait for the state. */
+export const webhook: Check = ({ pod, snapshot }) =>
+  ownerOf(pod) === undefined || snapshot.webhook === undefined || snapshot.webhook === 'alive'
+    ? undefined
+    : webhookDead(snapshot.webhook.dead)
+
+/** In mode Image the destination is made after the commit, and nothing waits in the meantime. */
+export const bare: Check = ({ pod }) => {
+  const owner = ownerOf(pod)
+  return (
+    owner &&
+    blocks(
+      'OwnerNeedsLive',
+      `pod ${pod.metadata.name} belongs to ReplicaSet ${owner.name}`,
+      'a pod with an owner moves in mode Live only',
+      'use mode Live or Auto',
+    )
+  )
+}

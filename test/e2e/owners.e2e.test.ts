@@ -1,0 +1,234 @@
+/** Pods of a Deployment: the ReplicaSet itself makes the destination, and always has its replicas. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { kubectl, node } from '../../lab/cluster.ts'
+import { GATEWAY, type NodeName } from '../../lab/places.ts'
+import { connect } from '../../lab/scenario/connect.ts'
+import { deployPodferry } from '../../lab/scenario/deploy.ts'
+import {
+  faultsOf,
+  podsOf,
+  removeDeployment,
+  runDeployment,
+  startCensus,
+  violationsByProgram,
+} from '../../lab/scenario/deployments.ts'
+import { eventually } from '../../lab/scenario/eventually.ts'
+import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
+import { finished, migrate, startMigration } from '../../lab/scenario/migrate.ts'
+import { counterPod, podOrUndefined, removePod } from '../../lab/scenario/pods.ts'
+import { proofsOfMove } from '../../lab/scenario/proofs.ts'
+import { reaches } from '../../lab/scenario/stages.ts'
+import { startWitness } from '../../lab/scenario/witness.ts'
+import { condition } from '../../src/api/conditions.ts'
+import type { Migration } from '../../src/api/migration.ts'
+import { CANCEL_ANNOTATION, DELETION_COST_ANNOTATION, KUBERNETES_DELETION_COST } from '../../src/api/names.ts'
+import { PODS } from '../../src/api/resources.ts'
+import type { KubeClient } from '../../src/kube/client.ts'
+
+const WEB = 'web'
+const REPLICAS = 3
+
+let client: KubeClient
+let witness: Awaited<ReturnType<typeof startWitness>>
+
+before(async () => {
+  client = await connect()
+  await deployPodferry({ bus: 'kubernetes' })
+  witness = await startWitness(GATEWAY)
+  await runDeployment({ name: WEB, replicas: REPLICAS, witness: witness.target })
+  await eventually('all of them count', async () => violationsByProgram(witness.reports).size === REPLICAS)
+})
+after(async () => {
+  await removeDeployment(client, WEB)
+  await witness.close()
+  client.close()
+})
+
+async function assertMoved(migration: Migration): Promise<void> {
+  for (const { sentence, holds } of await proofsOfMove(client, migration)) assert.ok(holds, sentence)
+  assert.equal(migration.status?.mode, 'Live')
+}
+
+/** Runs the act while everybody watches, and asserts that the owner had its replicas throughout, and that nothing is left behind. */
+async function watched(act: (first: string) => Promise<{ atOnce: number; replicas?: number }>) {
+  const [first] = await podsOf(client, WEB)
+  const census = startCensus(client, WEB)
+  const faults = (replicas: number) => faultsOf(client, WEB, replicas)
+  const through = async () => {
+    const { atOnce, replicas = REPLICAS } = await act(first?.metadata.name ?? '')
+    const seen = witness.reports.length
+    await eventually('they count on', async () => witness.reports.length > seen + 100)
+    const isWhole = async () => (await faults(replicas)).length === 0
+    await eventually('the owner has its replicas', isWhole, 15_000).catch(() => {})
+    return { atOnce, replicas }
+  }
+  const { atOnce, replicas } = await through().finally(() => census.stop())
+  const found = await census.stop()
+  console.log(`${found.fewest} to ${found.most} pods in ${found.looks} looks`)
+  assert.deepEqual(await faults(replicas), [])
+  assert.ok(found.fewest >= REPLICAS, `only ${found.fewest} pods at a time`)
+  assert.ok(found.most <= replicas + atOnce, `${found.most} pods at a time`)
+  assert.deepEqual([...violationsByProgram(witness.reports).values()].flat(), [])
+  assert.deepEqual(await lastingLeftovers(client), [])
+}
+
+/** Nobody is lost, and nobody has begun afresh. */
+const assertSamePrograms = () => assert.equal(violationsByProgram(witness.reports).size, REPLICAS, 'programs')
+
+/** The node where a pod is not. */
+async function otherNode(name: string): Promise<NodeName> {
+  const pod = await podOrUndefined(client, 'default', name)
+  return pod?.spec.nodeName === 'node-1' ? 'node-2' : 'node-1'
+}
+
+test('one pod of a Deployment moves, and moves on', () =>
+  watched(async (first) => {
+    const there = await migrate(client, { podName: first, destinationNode: await otherNode(first) })
+    await assertMoved(there)
+    const moved = there.status?.destination?.podName ?? ''
+    await assertMoved(await migrate(client, { podName: moved, destinationNode: await otherNode(moved) }))
+    assertSamePrograms()
+    return { atOnce: 1 }
+  }))
+
+test('all three move at once', () =>
+  watched(async () => {
+    const started = (await podsOf(client, WEB)).map(async ({ metadata: { name: podName } }) =>
+      startMigration(client, { podName, destinationNode: await otherNode(podName) }),
+    )
+    const ended = await Promise.all(started.map(async (migration) => finished(client, await migration)))
+    for (const migration of ended) await assertMoved(migration)
+    assertSamePrograms()
+    return { atOnce: REPLICAS }
+  }))
+
+/** Strikes while the destination waits and nothing is committed: what it needs crawls to it, so that there is time. */
+async function interrupted(podName: string, strike: (migration: Migration) => Promise<unknown>): Promise<Migration> {
+  const destinationNode = await otherNode(podName)
+  const started = await startMigration(client, { podName, destinationNode })
+  await reaches(client, started, 'DestinationReady')
+  await node(destinationNode).slow('256kbit')
+  try {
+    await strike(started)
+    const ended = await finished(client, started)
+    assert.equal(condition(ended.status, 'Succeeded')?.reason, 'RolledBack')
+    return ended
+  } finally {
+    await node(destinationNode).slow(undefined)
+  }
+}
+
+test('a rollback hands the pod back to its ReplicaSet', () =>
+  watched(async (first) => {
+    const before = await client.get(PODS, 'default', first)
+    const { status } = await interrupted(first, ({ metadata: { name } }) =>
+      kubectl(['annotate', 'mig', name, `${CANCEL_ANNOTATION}=test`]),
+    )
+    assert.equal(status?.failure?.reason, 'Cancelled')
+    const { metadata } = await client.get(PODS, 'default', first)
+    assert.equal(metadata.uid, before.metadata.uid)
+    assert.deepEqual(metadata.labels, before.metadata.labels)
+    assert.deepEqual(
+      metadata.ownerReferences?.map(({ uid }) => uid),
+      before.metadata.ownerReferences?.map(({ uid }) => uid),
+    )
+    for (const mark of [DELETION_COST_ANNOTATION, KUBERNETES_DELETION_COST])
+      assert.equal(metadata.annotations?.[mark], undefined, mark)
+    return { atOnce: 1 }
+  }))
+
+/** Where the webhook's Service leads while it is "down": an address that nobody has, so that a call hangs rather than fails. */
+const HOLE = {
+  apiVersion: 'discovery.k8s.io/v1',
+  kind: 'EndpointSlice',
+  metadata: {
+    name: 'podferry-webhook-hole',
+    namespace: 'podferry-system',
+    labels: { 'kubernetes.io/service-name': 'podferry-webhook' },
+  },
+  addressType: 'IPv4',
+  ports: [{ port: 9443, protocol: 'TCP' }],
+  endpoints: [{ addresses: ['192.0.2.1'], conditions: { ready: true } }],
+}
+
+async function withWebhookDown(act: () => Promise<void>): Promise<void> {
+  const select = (component: string) =>
+    kubectl([
+      ...['-n', 'podferry-system', 'patch', 'service', 'podferry-webhook', '--type=merge', '-p'],
+      JSON.stringify({ spec: { selector: { 'app.kubernetes.io/component': component } } }),
+    ])
+  await select('nobody')
+  await kubectl(['create', '-f', '-'], { input: JSON.stringify(HOLE) })
+  try {
+    await act()
+  } finally {
+    await kubectl(['-n', 'podferry-system', 'delete', 'endpointslice', HOLE.metadata.name])
+    await select('controller')
+  }
+}
+
+test('while the webhook is down the move is refused, nothing is touched, and other pods are made as always', () =>
+  watched(async (first) => {
+    const before = await client.get(PODS, 'default', first)
+    await withWebhookDown(async () => {
+      const refused = migrate(client, { podName: first, destinationNode: await otherNode(first) })
+      const took: number[] = []
+      for (let i = 0; i < 5; i++) {
+        const at = performance.now()
+        await client.create(PODS, counterPod({ name: `ordinary-${i}`, node: 'node-1' }))
+        took.push(performance.now() - at)
+      }
+      for (let i = 0; i < 5; i++) await removePod(client, 'default', `ordinary-${i}`)
+      console.log(`ordinary pods created in ${took.map(Math.round).join(', ')} ms`)
+      assert.ok(Math.max(...took) < 1000, `creating a pod took ${Math.max(...took)} ms`)
+      const { status } = await refused
+      assert.equal(status?.failure?.reason, 'WebhookUnreachable')
+      assert.equal(condition(status, 'Accepted')?.status, 'False')
+      assert.equal(status?.timings?.frozenAt, undefined)
+    })
+    const { metadata } = await client.get(PODS, 'default', first)
+    assert.deepEqual(metadata.labels, before.metadata.labels)
+    const again = async () => {
+      const { status } = await migrate(client, { podName: first, destinationNode: await otherNode(first) })
+      return condition(status, 'Succeeded')?.status === 'True'
+    }
+    await eventually('it moves once the webhook is back', again, 60_000)
+    return { atOnce: 1 }
+  }))
+
+const scale = (replicas: number) => kubectl(['scale', 'deployment', WEB, `--replicas=${replicas}`])
+
+test('a move goes on while its Deployment is scaled up, and gives way while it is scaled down', async () => {
+  await watched(async (first) => {
+    const started = await startMigration(client, { podName: first, destinationNode: await otherNode(first) })
+    await scale(REPLICAS + 1)
+    await assertMoved(await finished(client, started))
+    return { atOnce: 1, replicas: REPLICAS + 1 }
+  })
+  await watched(async (first) => {
+    const started = await startMigration(client, { podName: first, destinationNode: await otherNode(first) })
+    await reaches(client, started, 'DestinationReady')
+    await scale(REPLICAS)
+    const { status } = await finished(client, started)
+    assert.equal(status?.failure?.reason, 'DestinationPodDeleted')
+    return { atOnce: 2 }
+  })
+})
+
+test('a rollout goes on while a pod moves, whichever of the two comes first', () =>
+  watched(async (first) => {
+    const started = await startMigration(client, { podName: first, destinationNode: await otherNode(first) })
+    await reaches(client, started, 'Accepted')
+    const patch = JSON.stringify({ spec: { template: { metadata: { annotations: { rolled: 'out' } } } } })
+    await kubectl(['patch', 'deployment', WEB, '-p', patch])
+    const { status } = await finished(client, started)
+    const end = status?.failure?.reason ?? condition(status, 'Succeeded')?.reason ?? ''
+    console.log(`the move ended as ${end}`)
+    assert.ok(['Moved', 'DestinationPodDeleted', 'ReplacementNotMade'].includes(end), end)
+    await kubectl(['rollout', 'status', `deployment/${WEB}`, '--timeout=60s'])
+    await eventually('the old pods are gone', async () =>
+      (await podsOf(client, WEB)).every(({ metadata }) => metadata.annotations?.rolled === 'out'),
+    )
+    return { atOnce: 2 }
+  }))
