@@ -207,10 +207,7 @@ test('a move goes on while its Deployment is scaled up, and gives way while it i
     return { atOnce: 1, replicas: REPLICAS + 1 }
   })
   await watched(async (first) => {
-    const started = await startMigration(client, { podName: first, destinationNode: await otherNode(first) })
-    await reaches(client, started, 'DestinationReady')
-    await scale(REPLICAS)
-    const { status } = await finished(client, started)
+    const { status } = await interrupted(first, () => scale(REPLICAS))
     assert.equal(status?.failure?.reason, 'DestinationPodDeleted')
     return { atOnce: 2 }
   })
