@@ -2,6 +2,7 @@
 import type { Pod, ReplicaSet } from '../../src/api/pod.ts'
 import { PODS, REPLICA_SETS } from '../../src/api/resources.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
+import type { KubeObject, Resource } from '../../src/kube/resource.ts'
 import { kubectl } from '../cluster.ts'
 import { eventually } from './eventually.ts'
 import { counterPod, restarts } from './pods.ts'
@@ -14,9 +15,27 @@ interface DeploymentOptions {
   witness: string
 }
 
+interface Deployment extends KubeObject {
+  spec: object
+}
+
+export const DEPLOYMENTS: Resource<Deployment> = {
+  group: 'apps',
+  version: 'v1',
+  plural: 'deployments',
+  namespaced: true,
+}
+
 /** Creates it and waits until all its pods are Ready. */
-export async function runDeployment({ name, replicas, witness }: DeploymentOptions): Promise<void> {
-  const { nodeName: _any, ...spec } = counterPod({ name, node: '', witness }).spec
+export const runDeployment = (client: KubeClient, { name, replicas, witness }: DeploymentOptions): Promise<Pod[]> =>
+  runDeploymentOf(client, { name, replicas, spec: counterPod({ name, node: '', witness }).spec })
+
+/** @returns its pods, all of them Ready, wherever the scheduler has put them */
+export async function runDeploymentOf(
+  client: KubeClient,
+  { name, replicas, spec: pinned }: { name: string; replicas: number; spec: ReturnType<typeof counterPod>['spec'] },
+): Promise<Pod[]> {
+  const { nodeName: _any, ...spec } = pinned
   const labels = { app: name }
   const deployment = {
     apiVersion: 'apps/v1',
@@ -24,8 +43,9 @@ export async function runDeployment({ name, replicas, witness }: DeploymentOptio
     metadata: { name, namespace: 'default' },
     spec: { replicas, selector: { matchLabels: labels }, template: { metadata: { labels }, spec } },
   }
-  await kubectl(['create', '-f', '-'], { input: JSON.stringify(deployment) })
+  await client.create(DEPLOYMENTS, deployment)
   await kubectl(['rollout', 'status', `deployment/${name}`, '--timeout=60s'])
+  return await podsOf(client, name)
 }
 
 /** All pods under the Deployment's label, those released from it too, but none on its way out. */
@@ -45,6 +65,15 @@ export async function removeDeployment(client: KubeClient, app: string): Promise
 
 /** @returns what is wrong with the Deployment as its owner leaves it: exactly its replicas, all of its ReplicaSet, none restarted */
 export async function faultsOf(client: KubeClient, app: string, replicas: number): Promise<string[]> {
+  const restarted = (await podsOf(client, app)).filter((pod) => restarts(pod) > 0)
+  return [
+    ...(await ownerFaults(client, app, replicas)),
+    ...restarted.map(({ metadata }) => `${metadata.name} was restarted`),
+  ]
+}
+
+/** @returns what its owner is short of: exactly its replicas, all of its ReplicaSet, all running */
+export async function ownerFaults(client: KubeClient, app: string, replicas: number): Promise<string[]> {
   const [pods, sets] = await Promise.all([podsOf(client, app), replicaSetsOf(client, app)])
   const uids = new Set(sets.map(({ metadata }) => metadata.uid))
   const isOwned = ({ metadata }: Pod) => metadata.ownerReferences?.some(({ uid }) => uids.has(uid))
@@ -52,7 +81,6 @@ export async function faultsOf(client: KubeClient, app: string, replicas: number
     ...(pods.length === replicas ? [] : [`${pods.length} pods instead of ${replicas}`]),
     ...pods.filter((pod) => !isOwned(pod)).map(({ metadata }) => `${metadata.name} has no owner`),
     ...pods.filter((pod) => pod.status?.phase !== 'Running').map(({ metadata }) => `${metadata.name} does not run`),
-    ...pods.filter((pod) => restarts(pod) > 0).map(({ metadata }) => `${metadata.name} was restarted`),
   ]
 }
 

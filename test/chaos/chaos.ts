@@ -1,5 +1,5 @@
 /**
- * `make chaos [RUNS=200] [SEED=1] [ONLY=text] [SKIP=0] [RESULTS=file]`: live migrations under blows at every step. Every pair of blow and
+ * `make chaos [RUNS=200] [SEED=1] [ONLY=text] [SKIP=0] [OWNER=Deployment] [RESULTS=file]`: live migrations under blows at every step. Every pair of blow and
  * step comes before any comes twice; the moment within the step is drawn. Runs that did not hit do not count. Exits 1 when anything
  * was violated.
  */
@@ -16,7 +16,8 @@ import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { startNodeWitness } from '../../lab/scenario/node-witness.ts'
 
-const { RUNS = '200', SEED = '1', ONLY = '', SKIP = '0', RESULTS } = process.env
+const { RUNS = '200', SEED = '1', ONLY = '', SKIP = '0', RESULTS, OWNER } = process.env
+const owner = OWNER === 'Deployment' ? 'Deployment' : 'none'
 const seed = Number(SEED)
 const planner = createPlanner({ seed, only: ONLY, skip: Number(SKIP) })
 
@@ -34,7 +35,7 @@ let home: Home | undefined
 
 async function oneRun(aim: Aim): Promise<Outcome> {
   try {
-    home ??= await newHome(client, witness, `chaos-${seed}-${all.length + 1}`)
+    home ??= await newHome(client, witness, `chaos-${seed}-${all.length + 1}`, owner)
     return await chaosRun(client, witness, home, aim)
   } catch (error) {
     // The lab itself did not do what it should: that proves nothing, and must not pass for a proof.

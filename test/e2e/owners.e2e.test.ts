@@ -36,7 +36,7 @@ before(async () => {
   client = await connect()
   await deployPodferry({ bus: 'kubernetes' })
   witness = await startWitness(GATEWAY)
-  await runDeployment({ name: WEB, replicas: REPLICAS, witness: witness.target })
+  await runDeployment(client, { name: WEB, replicas: REPLICAS, witness: witness.target })
   await eventually('all of them count', async () => violationsByProgram(witness.reports).size === REPLICAS)
 })
 after(async () => {

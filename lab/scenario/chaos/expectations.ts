@@ -26,7 +26,9 @@ const BEFORE_COMMIT: ReadonlySet<End> = new Set([
   'KeeperNotStarted',
   'LazyPagesLost',
   'PodCgroupNotFound',
+  'ReplacementNotMade',
   'TimedOut',
+  'WebhookUnreachable',
 ])
 
 const AFTER_COMMIT: ReadonlySet<End> = new Set([
@@ -194,16 +196,33 @@ export type BlowName = keyof typeof EXPECTED
 
 const rowOf = (blow: BlowName): Row => EXPECTED[blow]
 
+/** The pod's owner makes the destination, and the controller's webhook takes it: whoever is away just then is missed. */
+const OWNER_WITHOUT_WEBHOOK: Ends = ['ReplacementNotMade', 'WebhookUnreachable']
+const TAKES_THE_WEBHOOK_AWAY: ReadonlySet<BlowName> = new Set<BlowName>([
+  'controller killed',
+  'link of the destination cut for 1 s',
+  'link of the source cut for 30 s',
+  'link of the destination cut for 30 s',
+  'link of the source cut for good',
+  'link of the destination cut for good',
+  'API server silent for 20 s',
+  'destination stopped and started',
+  'source stopped and started',
+])
+
 /** Whether there is something to hit. */
 export const canHit = (blow: BlowName, step: Step): boolean => rowOf(blow)[step] !== undefined
 
 /**
  * @param steps at which the blow may have landed
  * @param journal of the source, where its agent was killed: what it says decides
+ * @param owned whether a Deployment makes the destination
  * @returns the ends that the design allows
  */
-export function expectedEnds(blow: BlowName, steps: readonly Step[], journal?: JournalStep): Ends {
-  const ends = new Set(steps.flatMap((step) => rowOf(blow)[step] ?? []))
+export function expectedEnds(blow: BlowName, steps: readonly Step[], journal?: JournalStep, owned = false): Ends {
+  const ends = new Set<End>(steps.flatMap((step) => rowOf(blow)[step] ?? []))
+  if (owned && steps.includes('opening') && TAKES_THE_WEBHOOK_AWAY.has(blow))
+    for (const end of OWNER_WITHOUT_WEBHOOK) ends.add(end)
   if (blow !== 'source agent killed' || journal === undefined) return [...ends]
   if (journal === 'none' || journal === 'fenced') ends.delete('AgentRestarted')
   else if (ends.has('AgentRestarted')) ends.delete(MOVED)
@@ -217,9 +236,15 @@ export interface Ending {
 }
 
 /** @returns what is wrong with the end; undefined when the design's tables allow it */
-export function faultOfEnd(blow: BlowName, steps: readonly Step[], ending: Ending, journal?: JournalStep) {
+export function faultOfEnd(
+  blow: BlowName,
+  steps: readonly Step[],
+  ending: Ending,
+  journal?: JournalStep,
+  owned = false,
+): string | undefined {
   const { end, isCommitted } = ending
-  const expected = expectedEnds(blow, steps, journal)
+  const expected = expectedEnds(blow, steps, journal, owned)
   if (!expected.includes(end)) {
     return `ended with ${end}; the design allows ${expected.join(', ') || 'nothing'} after ${blow} while ${steps.join(' or ')}`
   }

@@ -86,11 +86,11 @@ export async function chaosRun(client: KubeClient, witness: NodeWitness, home: H
     const next = end && (await judge(witness, { end, home, began, struck, found, destination }))
     if (end && struck && steps.length > 0) {
       const ending = { end: endOf(end), isCommitted: isTrue(end.status, 'Committed') }
-      const fault = faultOfEnd(blow.name, steps, ending, struck.journal)
+      const fault = faultOfEnd(blow.name, steps, ending, struck.journal, home.deployment !== undefined)
       if (fault) found.push(fault)
     }
     await blow.repair?.(nodes)
-    found.push(...(await left(client, next?.pod)))
+    found.push(...(await left(client, next)))
     return {
       steps,
       end: end === undefined ? 'none' : endOf(end),
@@ -125,9 +125,7 @@ async function judge(witness: NodeWitness, one: Case): Promise<Home | undefined>
   const { end, home, began, struck, found, destination } = one
   const { status } = end
   const moved = isTrue(status, 'Succeeded')
-  const survivor: Home = moved
-    ? { pod: status?.destination?.podName ?? '', node: destination }
-    : { pod: home.pod, node: home.node }
+  const survivor: Home = moved ? { ...home, pod: status?.destination?.podName ?? '', node: destination } : home
   const now = Date.now()
   await eventually('it counts on', async () => witness.since(now).length > 10, 60_000, 20).catch(() =>
     found.push(`the survivor ${survivor.pod} does not count on`),
@@ -152,7 +150,7 @@ const isOn = (name: NodeName) => {
 }
 
 /** What was struck down may still be sweeping up after its restart. */
-async function left(client: KubeClient, survivor: string | undefined): Promise<string[]> {
+async function left(client: KubeClient, survivor: Home | undefined): Promise<string[]> {
   const all = async () => [...(await leftovers(client)), ...(await othersIn(client, survivor))]
   await eventually('nothing is left behind', async () => (await all()).length === 0, 30_000, 300).catch(() => {})
   return await all()
