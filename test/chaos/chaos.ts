@@ -39,6 +39,7 @@ async function oneRun(aim: Aim): Promise<Outcome> {
     return await chaosRun(client, witness, home, aim)
   } catch (error) {
     // The lab itself did not do what it should: that proves nothing, and must not pass for a proof.
+    await removeAll(client).catch(() => {})
     return { steps: [], end: 'none', downtime: 'none', violations: [`broken off: ${inspect(error)}`] }
   }
 }

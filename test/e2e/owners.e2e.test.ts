@@ -1,8 +1,11 @@
 /** Pods of a Deployment: the ReplicaSet itself makes the destination, and always has its replicas. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
 import { kubectl, node } from '../../lab/cluster.ts'
-import { GATEWAY, type NodeName } from '../../lab/places.ts'
+import { CHECKOUT, GATEWAY, KUBECONFIG, type NodeName } from '../../lab/places.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import {
@@ -101,6 +104,20 @@ test('all three move at once', () =>
     for (const migration of ended) await assertMoved(migration)
     assertSamePrograms()
     return { atOnce: REPLICAS }
+  }))
+
+test('podferry migrate deployment/web --away-from empties a node', () =>
+  watched(async () => {
+    const [first] = await podsOf(client, WEB)
+    const leaving = first?.spec.nodeName ?? ''
+    const { stdout } = await promisify(execFile)(join(CHECKOUT, 'bin/podferry'), [
+      ...['migrate', `deployment/${WEB}`, '--away-from', leaving, '--kubeconfig', KUBECONFIG],
+    ])
+    assert.match(stdout, /([1-3]) of \1 pods moved, downtime \d/)
+    const pods = await podsOf(client, WEB)
+    assert.ok(!pods.some(({ spec }) => spec.nodeName === leaving), `a pod is left on ${leaving}`)
+    assertSamePrograms()
+    return { atOnce: 2 }
   }))
 
 /** Strikes while the destination waits and nothing is committed: what it needs crawls to it, so that there is time. */
