@@ -156,15 +156,15 @@ test('a debugger in the pod', async () => {
 })
 
 /** Says something else of node-2 than its agent does, which writes only what has changed. */
-async function pretending(facts: Partial<NodeFacts>, attempt: () => Promise<void>): Promise<void> {
+async function pretending(facts: Partial<NodeFacts> | 'nothing', attempt: () => Promise<void>): Promise<void> {
   const node = await client.get(NODES, undefined, 'node-2')
-  const told = node.metadata.annotations?.[FACTS_ANNOTATION]
-  const write = (text: string | undefined) =>
+  const told = node.metadata.annotations?.[FACTS_ANNOTATION] ?? null
+  const write = (text: string | null) =>
     client.patch(NODES, undefined, 'node-2', {
       type: 'merge',
       body: { metadata: { annotations: { [FACTS_ANNOTATION]: text } } },
     })
-  await write(JSON.stringify({ ...factsOf(node), ...facts }))
+  await write(facts === 'nothing' ? null : JSON.stringify({ ...factsOf(node), ...facts }))
   try {
     await attempt()
   } finally {
@@ -187,11 +187,53 @@ test('what the agents report of their nodes is held against each other', async (
   for (const [facts, code, remedy, wish] of NODE_FACTS) {
     await pretending(facts, async () => assertRefused(await move('heavy', wish), code, remedy))
   }
-  await pretending({ kernel: '5.13.0', clockAheadSeconds: 9 }, async () => {
-    const { exitCode, stdout } = await podferry('doctor', 'pod/heavy', '--to', 'node-2')
-    assert.equal(exitCode, 0)
-    assert.match(stdout, /can move to node-2 in mode Live\n[\s\S]*warns +KernelOlder[\s\S]*warns +ClockSkew/)
-  })
+  const warnings: [Partial<NodeFacts> | 'nothing', string[]][] = [
+    [{ kernel: '5.13.0', criu: '4.1.0', clockAheadSeconds: 9 }, ['KernelOlder', 'CriuOlder', 'ClockSkew']],
+    ['nothing', ['NothingReported']],
+  ]
+  for (const [facts, codes] of warnings) {
+    await pretending(facts, async () => {
+      const { exitCode, stdout } = await podferry('doctor', 'pod/heavy', '--to', 'node-2')
+      assert.equal(exitCode, 0)
+      assert.match(stdout, /can move to node-2 in mode Live\n/)
+      for (const code of codes) assert.match(stdout, new RegExp(`warns +${code}`))
+    })
+  }
+})
+
+test('a pod that is on its way out', async () => {
+  // Its process is the first of its namespace and has no handler: TERM does not reach it.
+  await runPod(client, sleeper('leaving', { terminationGracePeriodSeconds: 60 }))
+  await kubectl(['delete', 'pod', 'leaving', '-n', NAMESPACE, '--wait=false'])
+  try {
+    assertRefused(await move('leaving'), 'PodTerminating', /successor/)
+  } finally {
+    await kubectl(['delete', 'pod', 'leaving', '-n', NAMESPACE, '--force', '--grace-period=0'])
+  }
+})
+
+test('the doctor misses what a cluster needs', async () => {
+  await runPod(client, sleeper('asking', {}, { stdin: true }))
+  const runtimeClass = await kubectl(['get', 'runtimeclass', 'podferry', '-o', 'json'])
+  const controllers = (count: number) =>
+    kubectl(['-n', 'podferry-system', 'scale', 'deployment/podferry-controller', `--replicas=${count}`])
+  await kubectl(['delete', 'runtimeclass', 'podferry'])
+  await controllers(0)
+  try {
+    await eventually('no controller is ready', async () => {
+      const { stdout } = await podferry('doctor', 'pod/asking', '--to', 'node-2')
+      return /blocks +NoController/.test(stdout) && /warns +NoRuntimeClass/.test(stdout) && stdout
+    })
+    assert.match((await podferry('doctor', 'pod/asking')).stdout, /warns +StandardInput[\s\S]*attach again/)
+  } finally {
+    const { metadata, ...rest } = JSON.parse(runtimeClass)
+    const { name, labels, annotations } = metadata
+    await kubectl(['apply', '--server-side', '--force-conflicts', '--field-manager=podferry', '-f', '-'], {
+      input: JSON.stringify({ ...rest, metadata: { name, labels, annotations } }),
+    })
+    await controllers(1)
+    await kubectl(['-n', 'podferry-system', 'rollout', 'status', 'deployment/podferry-controller', '--timeout=60s'])
+  }
 })
 
 test('a node that takes no pods', async () => {
