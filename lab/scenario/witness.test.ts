@@ -51,7 +51,7 @@ test("a report says what its sender says, at the sender's time", () => {
   assert.equal(readLedger('00ff 12 1\n', '10.0.0.1').broken, 'nothing')
 })
 
-const AT_B = { at: 2, isThere: (address: string) => address.startsWith('b') }
+const AT_B = { at: 2, offAt: 2, isThere: (address: string) => address.startsWith('b') }
 
 test('what was on a node that was switched off may begin afresh there', () => {
   const reports = [report(1), report(2, 'b'), { ...report(1, 'b2', 'm'), at: 9 }, { ...report(2, 'b2', 'm'), at: 10 }]

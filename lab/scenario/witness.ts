@@ -91,8 +91,9 @@ export function violationsOfReturn(reports: readonly Report[]): string[] {
 
 /** The power of a node was cut: what ran there may begin afresh there, once; nothing of before may go on there. */
 export interface PowerCut {
-  /** Milliseconds since the epoch. */
+  /** When it began and when it was over, milliseconds since the epoch. */
   at: number
+  offAt: number
   /** Whether a pod with that address is on the node. */
   isThere(address: string): boolean
 }
@@ -113,7 +114,7 @@ export function violationsWithPowerCut(
     reports.filter((report) => report.nonce !== nonce),
   ]
   const first = fresh[0]
-  const ghost = old.find(({ from, at }) => at > cut.at && cut.isThere(from))
+  const ghost = old.find(({ from, at }) => at > cut.offAt && cut.isThere(from))
   const excused = first === undefined || (first.at > cut.at && cut.isThere(first.from))
   return [
     ...(excused ? [] : [`a fresh start that no power cut excuses: ${describe(first)}`]),

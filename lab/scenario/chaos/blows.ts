@@ -21,8 +21,8 @@ export interface Struck {
   meanwhile?: Promise<void>
   /** What the source's journal said right after its agent was killed. */
   journal?: JournalStep
-  /** The node whose power was cut, and when: milliseconds since the epoch. */
-  powerCut?: { node: NodeName; at: number }
+  /** The node whose power was cut, and when that began and was over: milliseconds since the epoch. */
+  powerCut?: { node: NodeName; at: number; offAt: number }
 }
 
 export interface Blow {

@@ -21,7 +21,7 @@ const LOOK_MS = 500
 async function stop(field: Field, side: Side): Promise<NonNullable<Struck['powerCut']>> {
   const at = Date.now()
   await node(field[side]).stop()
-  return { node: field[side], at }
+  return { node: field[side], at, offAt: Date.now() }
 }
 
 export const stopForMoments =
