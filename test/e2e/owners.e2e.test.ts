@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { kubectl, node } from '../../lab/cluster.ts'
 import { CHECKOUT, GATEWAY, KUBECONFIG, type NodeName } from '../../lab/places.ts'
+import { noteSeen } from '../../lab/scenario/compatibility.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import {
@@ -92,6 +93,13 @@ test('one pod of a Deployment moves, and moves on', () =>
     const moved = there.status?.destination?.podName ?? ''
     await assertMoved(await migrate(client, { podName: moved, destinationNode: await otherNode(moved) }))
     assertSamePrograms()
+    await noteSeen({
+      kind: 'feature',
+      what: 'pod of a Deployment',
+      result: 'moves',
+      checked: 'each program counts on without gap or repeat; the ReplicaSet has its replicas throughout',
+      downtimesMs: [there.status?.timings?.downtimeMs ?? Number.NaN],
+    })
     return { atOnce: 1 }
   }))
 

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { kubectl } from '../../lab/cluster.ts'
 import { imageRef } from '../../lab/images.ts'
 import { CHECKOUT, KUBECONFIG } from '../../lab/places.ts'
+import { noteSeen } from '../../lab/scenario/compatibility.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
@@ -142,7 +143,11 @@ test('what the pod or the wish shows is refused with code and remedy, and the do
     if (wish === undefined) assert.match(row, new RegExp(`node-1 +no .*${code}`), name)
   }
   const ends = await Promise.all(PODS_REFUSED.map(([name, , , , , wish]) => move(name, wish)))
-  for (const [at, [, code, remedy]] of PODS_REFUSED.entries()) assertRefused(ends[at] as Migration, code, remedy)
+  for (const [at, [, code, remedy]] of PODS_REFUSED.entries()) {
+    const end = ends[at] as Migration
+    assertRefused(end, code, remedy)
+    await noteSeen({ kind: 'feature', what: code, result: 'refused', checked: end.status?.failure?.message ?? '' })
+  }
 })
 
 test('a debugger in the pod', async () => {

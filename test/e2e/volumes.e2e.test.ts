@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { kubectl } from '../../lab/cluster.ts'
+import { noteSeen } from '../../lab/scenario/compatibility.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
@@ -151,7 +152,23 @@ test('files of every kind are the same after a move; the pod keeps its old ident
     assert.deepEqual({ name, uid }, { name: moved, uid: podUID })
   }
   await removePod(client, 'default', moved)
+  const downtimesMs = [migration.status?.timings?.downtimeMs ?? Number.NaN]
+  for (const [what, checked] of MOVED) await noteSeen({ kind: 'feature', what, result: 'moves', checked, downtimesMs })
 })
+
+/** What the test above has looked at. */
+const MOVED = [
+  [
+    'files of the container, of emptyDirs on disk and in memory, of /dev/shm',
+    'contents, modes, owners, times, xattrs, hard links, sparse files, deletions; the program goes on in the files that it has open',
+  ],
+  ['configMap, secret, projected volume', 'their words are there, the tokens are of the new pod'],
+  ['hostPath, read-only, of type `Directory`', 'its files are there'],
+  [
+    'hostname, environment',
+    'the program keeps those that it was started with; a program that is started later has the new',
+  ],
+] as const
 
 test('a hostPath that only the source has is refused by its name before anything is frozen', async () => {
   const path = '/var/lib/volumes-only-here'
@@ -174,4 +191,6 @@ test('a hostPath that only the source has is refused by its name before anything
   assert.equal(status.timings?.frozenAt, undefined)
   const pod = await podOrUndefined(client, 'default', 'volumes-absent')
   assert.equal(pod && restarts(pod), 0)
+  const checked = status?.failure?.message ?? ''
+  await noteSeen({ kind: 'feature', what: 'HostPathMissing', result: 'refused', checked })
 })

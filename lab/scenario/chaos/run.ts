@@ -137,7 +137,11 @@ async function judge(witness: NodeWitness, one: Case): Promise<Home | undefined>
   const law = undone ? violationsOfReturn : violations
   const reports = witness.since(began)
   const cut = struck?.powerCut
-  found.push(...(cut ? violationsWithPowerCut(reports, { at: cut.at, offAt: cut.offAt, isThere: isOn(cut.node) }, law) : law(reports)))
+  found.push(
+    ...(cut
+      ? violationsWithPowerCut(reports, { at: cut.at, offAt: cut.offAt, isThere: isOn(cut.node) }, law)
+      : law(reports)),
+  )
   const speaker = reports.at(-1)?.from ?? ''
   if (!isOn(survivor.node)(speaker)) found.push(`${speaker} is the last to speak, and not on ${survivor.node}`)
   return survivor
