@@ -13,12 +13,12 @@ export const pullImages: Step = (snapshot) => {
   return { commands: [{ do: 'createPod', role: 'pull', pod: pullPod(migration, sourcePod, []) }], requeueAfterMs: 1000 }
 }
 
-/** From here on only the destination may run. The resourceVersion precondition lets exactly one of commit and abort win. */
 /** Pods are not watched. */
 const LOOK_MS = 5000
 /** An owner that is scaled down deletes the pod that waits: to be seen before the source agent commits. */
 const OWNED_LOOK_MS = 200
 
+/** From here on only the destination may run. The resourceVersion precondition lets exactly one of commit and abort win. */
 export const commit: Step = (snapshot, now) => {
   const { status, spec } = snapshot.migration
   if (truth(status, 'Committed') !== 'Unknown') return undefined
