@@ -6,7 +6,7 @@ import { search } from './testing/live/histories.ts'
 import { createLiveModel, FORWARD } from './testing/live-model.ts'
 
 /** The whole search is a component test: it takes its time. */
-const HISTORIES = 20_000
+const HISTORIES = 15_000
 /** Each planted bug is found within a few thousand. */
 const PLANTED_HISTORIES = 20_000
 

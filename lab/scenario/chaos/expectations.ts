@@ -65,6 +65,12 @@ const GATE_ENDED: Row = {
   restoring: ['ContainerReplaced', 'RestoreFailed', 'RestoreLost'],
 }
 
+/**
+ * Memory stops coming while the program is restored. `criu lazy-pages` ends, maybe before the program has run; and CRIU itself may need
+ * a page before that: then it is the restore that does not end.
+ */
+const WITHOUT_PAGES: Ends = ['PagesLost', 'LazyPagesLost', 'RestoreTimedOut']
+
 const CUT_30: Row = {
   ...ALWAYS,
   // The pod does not stand still for longer than 30 s without progress.
@@ -77,8 +83,7 @@ const CUT_75: Row = {
   opening: ['TimedOut'],
   copying: ['DestinationUnreachable', 'TimedOut'],
   staging: ['DestinationUnreachable', 'TimedOut'],
-  // CRIU itself may need a page before the program runs: then it is the restore that does not end.
-  restoring: ['PagesLost', 'RestoreTimedOut'],
+  restoring: WITHOUT_PAGES,
   // The last page may be there already.
   paging: ['PagesLost', MOVED],
   removing: [MOVED],
@@ -91,7 +96,7 @@ const EXPECTED = {
   'criu killed at the source': {
     copying: ['CheckpointFailed', 'DumpLost'],
     staging: ['DumpLost', 'PagesLost'],
-    restoring: ['PagesLost'],
+    restoring: WITHOUT_PAGES,
     // The last page may be there already.
     paging: ['PagesLost', MOVED],
     removing: [MOVED],
@@ -106,7 +111,7 @@ const EXPECTED = {
     copying: ['CheckpointFailed', 'DumpLost'],
     staging: ['DumpLost', 'PagesLost'],
     // CRIU works on, and the source waits three seconds for its success.
-    restoring: ['PagesLost', MOVED],
+    restoring: [...WITHOUT_PAGES, MOVED],
     paging: ['PagesLost', MOVED],
     removing: [MOVED],
   },
@@ -116,8 +121,7 @@ const EXPECTED = {
     // Not started: killed before it could say where it listens.
     copying: ['DumpLost', 'KeeperNotStarted'],
     staging: ['DumpLost', 'PagesLost'],
-    // Without a peer `criu lazy-pages` ends, maybe before the program has run.
-    restoring: ['PagesLost', 'LazyPagesLost'],
+    restoring: WITHOUT_PAGES,
     paging: ['PagesLost', MOVED],
     removing: [MOVED],
   },
@@ -125,7 +129,7 @@ const EXPECTED = {
     // Begun again when it was killed before the source knew of it; else the daemon finds nobody.
     copying: [MOVED, 'LazyPagesLost'],
     staging: ['LazyPagesLost', 'PagesLost'],
-    restoring: ['PagesLost', 'LazyPagesLost'],
+    restoring: WITHOUT_PAGES,
     paging: ['PagesLost', MOVED],
     removing: [MOVED],
   },
@@ -144,7 +148,7 @@ const EXPECTED = {
   'link of the destination cut for 30 s': CUT_30,
   'link of the source cut for good': CUT_75,
   // A destination that has not heard of the commit opens its gates when the link is back: the wrapper waits for 100 s.
-  'link of the destination cut for good': { ...CUT_75, restoring: ['PagesLost', 'RestoreTimedOut', MOVED] },
+  'link of the destination cut for good': { ...CUT_75, restoring: [...WITHOUT_PAGES, MOVED] },
   'API server silent for 20 s': ALWAYS,
   'disk full at the source': {
     ...ALWAYS,
@@ -179,9 +183,10 @@ const EXPECTED = {
   'source stopped and started': {
     // Ready to be dumped before kubelet has started it again.
     opening: [MOVED, 'ContainerNotRunning', 'PodCgroupNotFound'],
-    copying: ['AgentRestarted', 'FenceLost', 'DumpLost'],
+    // Moved: nothing was written down yet, so it is what kubelet has started again that moves.
+    copying: ['AgentRestarted', 'FenceLost', 'DumpLost', MOVED],
     staging: ['FenceLost', 'DumpLost', 'JournalLost'],
-    restoring: ['PagesLost'],
+    restoring: WITHOUT_PAGES,
     paging: ['PagesLost', MOVED],
     removing: [MOVED],
   },
@@ -189,7 +194,7 @@ const EXPECTED = {
     opening: ['TimedOut'],
     copying: ['TimedOut', 'AgentRestarted'],
     staging: ['TimedOut'],
-    restoring: ['PagesLost', 'RestoreTimedOut'],
+    restoring: WITHOUT_PAGES,
     paging: ['PagesLost', MOVED],
     removing: [MOVED],
   },

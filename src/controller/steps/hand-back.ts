@@ -40,8 +40,10 @@ export function handBackWith(snapshot: Snapshot, removal: Plan | undefined): Pla
   if (!source || !isReleased(snapshot.migration, source.pod) || !ownerLives(snapshot, source.owner)) return undefined
   const label = returning(source.pod, source.owner)
   const deletion = removal?.commands
-  if (!deletion) return undefined
-  const hasRun = snapshot.destinationPod?.status?.phase !== 'Pending'
+  const { destinationPod: pod } = snapshot
+  // Of one on its way out the ReplicaSet has made another already: the source comes back when it is Ready again.
+  if (!deletion || pod?.metadata.deletionTimestamp !== undefined) return undefined
+  const hasRun = pod?.status?.phase !== 'Pending'
   return { commands: hasRun ? [...deletion, label] : [label, ...deletion], requeueAfterMs: LOOK_MS }
 }
 

@@ -7,6 +7,7 @@ import type { Bugs } from './live/bugs.ts'
 import { destinationMoves } from './live/destination.ts'
 import { kubeletMoves } from './live/kubelet.ts'
 import { clockMoves, disturbances } from './live/outside.ts'
+import { ownerMoves } from './live/owner.ts'
 import { sourceMoves } from './live/source.ts'
 import { type Moves, World } from './live/world.ts'
 
@@ -15,6 +16,8 @@ export const FORWARD = [
   ...[
     'look0',
     'act0',
+    'replicaSet',
+    'replicaSet',
     'kubeletDestination',
     'destinationAgent',
     'sourceAgent',
@@ -34,7 +37,17 @@ export const FORWARD = [
     'pagesFlow',
     'farewell',
   ],
-  ...['sourceAgent', 'sourceTask', 'kubeletSource', 'restartContainer', 'sweep', 'heartbeat', 'wait'],
+  ...[
+    'sourceAgent',
+    'sourceTask',
+    'kubeletSource',
+    'restartContainer',
+    'sweep',
+    'probes',
+    'replicaSet',
+    'heartbeat',
+    'wait',
+  ],
 ]
 
 export interface LiveModel {
@@ -42,13 +55,14 @@ export interface LiveModel {
   moves: Moves
 }
 
-export function createLiveModel(bugs: Bugs = {}): LiveModel {
-  const world = new World(bugs)
+export function createLiveModel(bugs: Bugs = {}, owner: 'none' | 'ReplicaSet' = 'none'): LiveModel {
+  const world = new World(bugs, owner)
   const moves = {
     ...controllerMoves(world),
     ...kubeletMoves(world),
     ...destinationMoves(world),
     ...sourceMoves(world),
+    ...ownerMoves(world),
     ...clockMoves(world),
     ...disturbances(world),
   }

@@ -1,11 +1,13 @@
 /** Two controllers, whose views may be old, and what the API server makes of their plans. */
-import { condition, isFalse, isTrue, truth, withCondition } from '../../../api/conditions.ts'
+import { condition, isFalse, isTrue, rollbackCause, truth, withCondition } from '../../../api/conditions.ts'
 import type { MigrationStatus } from '../../../api/migration.ts'
 import { RECOVER_ANNOTATION } from '../../../api/names.ts'
+import { isReleased, releaseMarks, returnMarks } from '../../owner.ts'
 import { plan } from '../../plan.ts'
 import { type NewPod, waitingPod } from '../../pods.ts'
 import type { Snapshot } from '../../snapshot.ts'
 import type { Command, Plan } from '../../step.ts'
+import { mark } from './owner.ts'
 import { DESTINATION, type Moves, SOURCE, type World } from './world.ts'
 
 const BOTH: ReadonlySet<string> = new Set([SOURCE, DESTINATION])
@@ -18,8 +20,8 @@ export function controllerMoves(world: World): Moves {
     const others = {
       rivals: [],
       pullPod: undefined,
-      owner: undefined,
-      webhook: undefined,
+      owner: world.replicaSet,
+      webhook: webhookOf(world),
       agents: BOTH,
       registries: NONE,
     }
@@ -35,6 +37,9 @@ export function controllerMoves(world: World): Moves {
   }
   return { look0: look(0), act0: act(0), look1: look(1), act1: act(1) }
 }
+
+const webhookOf = ({ replicaSet, webhookUp }: World): Snapshot['webhook'] =>
+  replicaSet && (webhookUp ? 'alive' : { dead: 'it does not answer' })
 
 const isCurrent = ({ migration }: World, seen: Snapshot) =>
   migration?.metadata.resourceVersion === seen.migration.metadata.resourceVersion
@@ -54,11 +59,24 @@ function decide(world: World, snapshot: Snapshot): Plan {
     return {
       commands: [{ do: 'createPod', role: 'destination', pod: waitingPod(snapshot.migration, snapshot.sourcePod) }],
     }
+  const marked = bugs.releaseUnwritten || bugs.handedBackEarly ? markedAmiss(bugs, snapshot) : undefined
+  if (marked) return marked
   if (bugs.lateOverlooked && isFalse(status, 'Committed')) return plan({ ...snapshot, destinationPod: undefined }, now)
   const asked = snapshot.migration.metadata.annotations?.[RECOVER_ANNOTATION] !== undefined
   if (asked && bugs.recoverAnytime) return byAnyWord(snapshot, world.time()) ?? plan(snapshot, now)
   if (asked && bugs.forgottenWord) return byOldWord(snapshot, now)
   return plan(snapshot, now)
+}
+
+function markedAmiss(bugs: World['bugs'], { migration, sourcePod: pod }: Snapshot): Plan | undefined {
+  const { status } = migration
+  const { owner, releasedAt } = status?.source ?? {}
+  if (!pod || !owner) return undefined
+  if (bugs.releaseUnwritten && isTrue(status, 'Accepted') && !releasedAt)
+    return { commands: [{ do: 'markSource', why: 'release', pod, marks: releaseMarks(migration, pod) }] }
+  if (bugs.handedBackEarly && rollbackCause(status) && isReleased(migration, pod))
+    return { commands: [{ do: 'markSource', why: 'handBack', pod, marks: returnMarks(owner) }] }
+  return undefined
 }
 
 const set = (status: MigrationStatus | undefined, type: 'Delivered' | 'Restored', value: 'True' | 'False') =>
@@ -103,6 +121,8 @@ function carryOut(world: World, command: Command, snapshot: Snapshot) {
       return
     case 'createPod':
       return create(world, command.pod)
+    case 'markSource':
+      return mark(world, command)
     case 'deletePod':
       for (const slot of ['sourcePod', 'destinationPod'] as const)
         if (world[slot]?.metadata.uid === command.uid) deletePod(world, slot, command.graceSeconds === 0)

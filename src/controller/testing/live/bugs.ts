@@ -14,6 +14,9 @@ export const PLANTED = {
   proofWithoutLooking: 'a destination agent that calls the pod removed without looking',
   markByAnnotation: 'a pod that may start afresh because of its annotation alone',
   unwindFenced: 'a source agent that unwinds what is fenced after a restart',
+  releaseUnwritten: 'a controller that releases the source before it has written so',
+  handedBackEarly: 'a source that is handed back while it stands still',
+  cheapSource: 'a source that is handed back as cheap as any other',
   finishedByDaemon: 'a page keeper that says finished when the daemon has ended',
 } as const
 

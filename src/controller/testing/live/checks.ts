@@ -1,6 +1,7 @@
 /** The invariants of design.md, section 2, as far as they show in the model. */
 import { isFalse, isFinished, isTrue, truth } from '../../../api/conditions.ts'
 import type { MigrationStatus } from '../../../api/migration.ts'
+import { checkOwner } from './owner.ts'
 import type { World } from './world.ts'
 
 const REGISTERS = ['Committed', 'Restored', 'Delivered'] as const
@@ -52,6 +53,7 @@ export function checkSettled(world: World): void {
   if (migration && !isFinished(status)) throw new Error(`never ends: ${JSON.stringify(status?.conditions)}`)
   ensure(destination.staging.size === 0, 'a staging folder is left behind')
   ensure(!migration || migration.metadata.finalizers?.length === 0, 'a finalizer is left behind')
+  checkOwner(world)
   if (world.userDeletedPod) return
   if (migration && isFalse(status, 'Succeeded')) ensure(!world.destinationPod, 'a pod is left behind')
   if (world.stateLost || runsAtSource(world) !== runsAtDestination(world)) return

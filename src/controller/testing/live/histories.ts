@@ -56,11 +56,12 @@ interface Options {
   bugs: Bugs
   /** What ends an outage that lasts: a person's word, else the node itself. */
   byPerson: boolean
+  owner: 'none' | 'ReplicaSet'
 }
 
 /** @returns the error that a history ends in */
-function play(history: readonly number[], { bugs, byPerson }: Options): Error | undefined {
-  const { world, moves } = createLiveModel(bugs)
+function play(history: readonly number[], { bugs, byPerson, owner }: Options): Error | undefined {
+  const { world, moves } = createLiveModel(bugs, owner)
   const all = NAMES.map((name) => moves[name])
   const step = (move: number) => {
     const before = world.status
@@ -96,7 +97,7 @@ function settle(world: World, step: (move: number) => void, byPerson: boolean): 
 /** @returns the first history of `runs` that breaks an invariant, shortened */
 export function search(runs: number, bugs: Bugs = {}, firstSeed = 1): Failure | undefined {
   for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
-    const options = { bugs, byPerson: seed % 2 === 0 }
+    const options = { bugs, byPerson: seed % 2 === 0, owner: seed % 4 < 2 ? 'none' : 'ReplicaSet' } as const
     const moves = history(seed)
     const error = play(moves, options)
     if (error) return shorten(moves, options, error)

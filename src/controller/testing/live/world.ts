@@ -5,9 +5,10 @@
 import { phaseOf } from '../../../api/conditions.ts'
 import type { Migration, MigrationStatus } from '../../../api/migration.ts'
 import { LIVE_LABEL } from '../../../api/names.ts'
-import type { Node, Pod } from '../../../api/pod.ts'
+import type { Node, Pod, ReplicaSet } from '../../../api/pod.ts'
 import { aMigration, aNode, aPod, START } from '../builders.ts'
 import type { Bugs } from './bugs.ts'
+import { aReplicaSet, owned } from './owner.ts'
 
 export const SOURCE = 'node-1'
 export const DESTINATION = 'node-2'
@@ -69,6 +70,13 @@ export class World {
   migration: Migration | undefined = aMigration({ mode: 'Live' })
   sourcePod: Pod | undefined = aPod()
   destinationPod: Pod | undefined
+  /** Of the source; undefined where it is a bare pod. */
+  replicaSet: ReplicaSet | undefined
+  /** Its other pods. */
+  ordinary: Pod[] = []
+  webhookUp = true
+  /** Somebody has changed the number of replicas. */
+  scaled = false
   readonly source: SourceNode = {
     process: 'running',
     doomed: false,
@@ -103,8 +111,12 @@ export class World {
   readonly bugs: Bugs
   #version = 1
 
-  constructor(bugs: Bugs) {
+  constructor(bugs: Bugs, owner: 'none' | 'ReplicaSet' = 'none') {
     this.bugs = bugs
+    if (owner === 'none') return
+    this.replicaSet = aReplicaSet()
+    this.sourcePod = owned(aPod())
+    this.ordinary = [owned(aPod({}, { name: 'web-sibling', uid: 'uid-0' }))]
   }
 
   get status(): MigrationStatus | undefined {
@@ -149,6 +161,13 @@ export class World {
   replace(status: MigrationStatus): void {
     this.touch({})
     if (this.migration) this.migration = { ...this.migration, status: { ...status, phase: phaseOf(status) } }
+  }
+
+  /** Somebody's write to a pod: whoever has seen an older version writes in vain. */
+  changePod(slot: 'sourcePod' | 'destinationPod' | number, pod: Pod): void {
+    const changed = { ...pod, metadata: { ...pod.metadata, resourceVersion: this.nextVersion() } }
+    if (typeof slot === 'number') this.ordinary[slot] = changed
+    else this[slot] = changed
   }
 
   /** An agent's write: on the newest version, which it looks at again. */
