@@ -33,8 +33,12 @@ export async function release(live: LiveAgent, migration: Migration, podUID: str
       destinationPod(live, migration),
     ])
     if (fresh === undefined || !report.isReleasable(fresh.status)) return RESTORE_MS
-    if (failure) verdict = failure
-    else if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) {
+    if (failure) {
+      // A container that has ended meanwhile took its mount point with it: then that is the reason.
+      views = await look()
+      const seen = judgeRestores(views, live.now().getTime())
+      verdict = seen.kind === 'failed' ? seen : failure
+    } else if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) {
       // Kubelet would end the program as soon as it runs. In this order: who has refused and sees none used knows that none will be.
       await refuse(hostRoot, podUID)
       views = await look()
