@@ -22,6 +22,9 @@ const LENGTH_MS: Record<Step, number> = {
 /** A pair that was missed so often in this run is not tried any more: there was nothing to hit. */
 const MISSES = 3
 
+/** What is hard to hit must not keep all others waiting: that often missed counts as once tried. */
+const turns = ({ hits, misses }: { hits: number; misses: number }): number => hits + Math.floor(misses / MISSES)
+
 /** Mulberry32, so that a seed repeats its runs. @returns numbers from 0 to 1 */
 function random(seed: number): () => number {
   let state = seed
@@ -70,8 +73,8 @@ export function createPlanner({ seed, only = '', skip = 0 }: { seed: number; onl
   return {
     next() {
       const possible = pairs.filter(({ hits, misses }) => hits > 0 || misses < MISSES)
-      const fewest = Math.min(...possible.map(({ hits }) => hits))
-      const pair = possible.find(({ hits }) => hits === fewest)
+      const fewest = Math.min(...possible.map(turns))
+      const pair = possible.find((candidate) => turns(candidate) === fewest)
       return pair && { blow: pair.blow, step: pair.step, delayMs: Math.round(draw() * LENGTH_MS[pair.step]) }
     },
     landed({ blow, step }, steps) {
