@@ -330,7 +330,7 @@ test('errors are one message and an exit code', () =>
         1,
         /^error: kubeconfig: context "no" is missing/,
       ],
-      [['migrate', 'deploy/web'], 2, /^error: deploy\/web: only a pod can be moved/],
+      [['migrate', 'daemonset/web'], 2, /^error: daemonset\/web: only a pod can be moved/],
       [['migrate', 'pod/UPPER'], 2, /^error: pod name "UPPER"/],
       [['migrate', 'pod/x', '--timeout', 'soon'], 2, /^error: --timeout "soon" is no duration/],
       [['migrate', 'pod/x', '--mode', 'Fast'], 2, /Allowed choices are Auto, Live, Image/],
