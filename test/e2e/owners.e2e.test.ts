@@ -24,6 +24,7 @@ import { counterPod, podOrUndefined, removePod } from '../../lab/scenario/pods.t
 import { proofsOfMove } from '../../lab/scenario/proofs.ts'
 import { reaches } from '../../lab/scenario/stages.ts'
 import { startWitness } from '../../lab/scenario/witness.ts'
+import { AGENT_PORT } from '../../src/agent/peer/names.ts'
 import { condition } from '../../src/api/conditions.ts'
 import type { Migration } from '../../src/api/migration.ts'
 import { CANCEL_ANNOTATION, DELETION_COST_ANNOTATION, KUBERNETES_DELETION_COST } from '../../src/api/names.ts'
@@ -128,19 +129,34 @@ test('podferry migrate deployment/web --away-from empties a node', () =>
     return { atOnce: 2 }
   }))
 
-/** Strikes while the destination waits and nothing is committed: what it needs crawls to it, so that there is time. */
+/** What the source agent sends to the other gets there no more. Its pods and its kubelet notice nothing. */
+const deafen = (name: NodeName, how: '--insert' | '--delete') =>
+  node(name).exec([
+    'iptables',
+    '--wait',
+    how,
+    'INPUT',
+    '--protocol',
+    'tcp',
+    '--dport',
+    `${AGENT_PORT}`,
+    '--jump',
+    'DROP',
+  ])
+
+/** Strikes while the destination waits and nothing is committed, and makes sure that there is time for it. */
 async function interrupted(podName: string, strike: (migration: Migration) => Promise<unknown>): Promise<Migration> {
   const destinationNode = await otherNode(podName)
-  const started = await startMigration(client, { podName, destinationNode })
-  await reaches(client, started, 'DestinationReady')
-  await node(destinationNode).slow('256kbit')
+  await deafen(destinationNode, '--insert')
   try {
+    const started = await startMigration(client, { podName, destinationNode })
+    await reaches(client, started, 'DestinationReady')
     await strike(started)
     const ended = await finished(client, started)
     assert.equal(condition(ended.status, 'Succeeded')?.reason, 'RolledBack')
     return ended
   } finally {
-    await node(destinationNode).slow(undefined)
+    await deafen(destinationNode, '--delete')
   }
 }
 
