@@ -21,11 +21,22 @@ export function instanceSuffix(name: string | undefined): string {
 }
 
 /** Also the name of the control plane's network namespace. */
-export const LAB_NAME = `podferry-lab${INSTANCE}`
+export const LAB_NAME = labNameOf(INSTANCE)
+
+/** @param suffix see instanceSuffix */
+function labNameOf(suffix: string): string {
+  return `podferry-lab${suffix}`
+}
 
 /** Run state. Not under the cache: containerd and kubelet need a real file system, and `down` removes it whole. */
 export const STATE = join('/var/lib', LAB_NAME)
-export const KUBECONFIG = join(STATE, 'kubeconfig')
+export const KUBECONFIG = kubeconfigOf(INSTANCE)
+
+/** @param suffix see instanceSuffix */
+export function kubeconfigOf(suffix: string): string {
+  return join('/var/lib', labNameOf(suffix), 'kubeconfig')
+}
+
 export const NETNS_FOLDER = '/run/netns'
 
 export const GATEWAY = '10.77.0.1'
@@ -55,12 +66,13 @@ export function podRange(node: NodeName): string {
   return `10.244.${nodeNumber(node)}.0/24`
 }
 
-export function netnsOf(machine: MachineName): string {
-  return machine === CONTROL_PLANE ? LAB_NAME : `podferry-${machine}${INSTANCE}`
+export function netnsOf(machine: MachineName, suffix: string = INSTANCE): string {
+  return machine === CONTROL_PLANE ? labNameOf(suffix) : `podferry-${machine}${suffix}`
 }
 
-export function netnsPath(machine: MachineName): string {
-  return join(NETNS_FOLDER, netnsOf(machine))
+/** @param suffix see instanceSuffix */
+export function netnsPath(machine: MachineName, suffix: string = INSTANCE): string {
+  return join(NETNS_FOLDER, netnsOf(machine, suffix))
 }
 
 /** The machine's disk, parts and settings. */

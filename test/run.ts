@@ -2,12 +2,13 @@
  * `node test/run.ts unit|component|e2e|all`: runs the tests of a level and counts them.
  * Component and end-to-end tests run in the lab's network; the lab is started for them, and stopped again when it was not up before.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { styleText } from 'node:util'
-import { CACHE, KUBECONFIG, type MachineName, netnsPath } from '../lab/places.ts'
+import { CACHE } from '../lab/places.ts'
 import { fetchKafka } from '../lab/setup/kafka-jars.ts'
+import { labsFor, type TestLab } from './labs.ts'
 import { filesOf, LEVELS, type Level, networkOf } from './levels.ts'
 import { add, type Counts, NONE, runFiles } from './run-files.ts'
 
@@ -20,17 +21,14 @@ if (major < 24) {
   process.exit(1)
 }
 
-const lab = (...args: string[]) =>
-  execFileSync(process.execPath, [join(ROOT, 'lab/main.ts'), ...args], { stdio: 'inherit' })
-
 /** What component and end-to-end tests find: the lab up, its cache filled, podferry's types and rights known to it. */
-async function prepareLab(): Promise<void> {
-  lab('up')
+async function prepareLab({ run }: TestLab): Promise<void> {
+  run('up')
   // Within the lab's network there is no way to fetch anything.
   await fetchKafka()
   for (const folder of ['crd', 'rbac']) {
-    if (folder === 'rbac') lab('kubectl', 'apply', '--server-side', '-f', join(ROOT, 'config/manager/namespace.yaml'))
-    lab(
+    if (folder === 'rbac') run('kubectl', 'apply', '--server-side', '-f', join(ROOT, 'config/manager/namespace.yaml'))
+    run(
       'kubectl',
       'apply',
       '--server-side',
@@ -43,10 +41,10 @@ async function prepareLab(): Promise<void> {
 }
 
 /** A process can't enter another network by itself: a second one of this program runs the files and sends the counts. */
-function runIn(machine: MachineName, level: Level, files: string[]): Promise<Counts> {
+function runIn(netns: string, lab: TestLab, level: Level, files: readonly string[]): Promise<Counts> {
   const program = [process.execPath, import.meta.filename, '--here', level, ...files]
-  const args = [`--net=${netnsPath(machine)}`, '--', ...program]
-  const env = { ...process.env, PODFERRY_TEST_KUBECONFIG: KUBECONFIG }
+  const args = [`--net=${netns}`, '--', ...program]
+  const env = { ...lab.environment, PODFERRY_TEST_KUBECONFIG: lab.kubeconfig }
   return new Promise((done, reject) => {
     const child = spawn('nsenter', args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env })
     let counts: Counts | undefined
@@ -58,20 +56,30 @@ function runIn(machine: MachineName, level: Level, files: string[]): Promise<Cou
   })
 }
 
-async function runLevel(level: Level): Promise<Counts> {
+/** One file after another in each lab, whichever is free next. */
+async function runInLabs(level: Level, files: readonly string[], labs: readonly TestLab[]): Promise<Counts> {
+  const waiting = [...files]
+  const lanes = labs.map(async (lab) => {
+    let counts = NONE
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const machine = networkOf(file)
+      if (machine) counts = add(counts, await runIn(lab.netnsOf(machine), lab, level, [file]))
+    }
+    return counts
+  })
+  return (await Promise.all(lanes)).reduce(add, NONE)
+}
+
+async function runLevel(level: Level, labs: readonly TestLab[]): Promise<Counts> {
   const started = Date.now()
   const files = await filesOf(level, ROOT)
   console.log(styleText('bold', `\n${level}: ${files.length} files`))
   // What boots a lab of its own waits most of the time, and shares nothing with the tests that run in this one.
-  const groups = Map.groupBy(files, networkOf)
-  const outside = groups.get(undefined) ?? []
-  groups.delete(undefined)
-  const inside = async (): Promise<Counts> => {
-    let counts = NONE
-    for (const [machine, group] of groups) if (machine) counts = add(counts, await runIn(machine, level, group))
-    return counts
-  }
-  const counts = add(...(await Promise.all([runFiles(level, outside), inside()])))
+  const [outside, inside] = [
+    files.filter((file) => networkOf(file) === undefined),
+    files.filter((file) => networkOf(file) !== undefined),
+  ]
+  const counts = add(...(await Promise.all([runFiles(level, outside), runInLabs(level, inside, labs)])))
   const seconds = ((Date.now() - started) / 1000).toFixed(1)
   console.log(`${level}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped in ${seconds} s`)
   return counts
@@ -92,16 +100,17 @@ async function main(words: string[]): Promise<Counts> {
   }
   const levels = LEVELS.filter((level) => word === 'all' || word === level)
   if (levels.length === 0) throw new Error(`${word} is no level: say ${LEVELS.join(', ')} or all`)
-  const wasUp = existsSync(KUBECONFIG)
+  const started = labsFor('e2e').filter(({ kubeconfig }) => !existsSync(kubeconfig))
   let total = NONE
   try {
     for (const level of levels) {
+      const labs = labsFor(level)
       // Unit tests first: they tell within a minute.
-      if (level !== 'unit') await prepareLab()
-      total = add(total, await runLevel(level))
+      if (level !== 'unit') for (const lab of labs) await prepareLab(lab)
+      total = add(total, await runLevel(level, labs))
     }
   } finally {
-    if (!wasUp && existsSync(KUBECONFIG)) lab('down')
+    for (const { kubeconfig, run } of started) if (existsSync(kubeconfig)) run('down')
   }
   if (total.failed > 0) console.log(`\nWhat failed, once more:\n${total.failures.map(shortened).join('\n')}`)
   console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)

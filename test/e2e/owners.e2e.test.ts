@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { kubectl, node } from '../../lab/cluster.ts'
-import { CHECKOUT, GATEWAY, KUBECONFIG, type NodeName } from '../../lab/places.ts'
+import { CHECKOUT, GATEWAY, KUBECONFIG, NODES, type NodeName } from '../../lab/places.ts'
 import { noteSeen } from '../../lab/scenario/compatibility.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
@@ -29,6 +29,7 @@ import { condition } from '../../src/api/conditions.ts'
 import type { Migration } from '../../src/api/migration.ts'
 import { CANCEL_ANNOTATION, DELETION_COST_ANNOTATION, KUBERNETES_DELETION_COST } from '../../src/api/names.ts'
 import { PODS } from '../../src/api/resources.ts'
+import { ADMISSION_PORT } from '../../src/controller/admission/server.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
 
 const WEB = 'web'
@@ -129,20 +130,12 @@ test('podferry migrate deployment/web --away-from empties a node', () =>
     return { atOnce: 2 }
   }))
 
+/** Drops what comes to a port. */
+const iptables = (name: NodeName, chain: readonly string[], port: number) =>
+  node(name).exec(['iptables', '--wait', ...chain, '--protocol', 'tcp', '--dport', `${port}`, '--jump', 'DROP'])
+
 /** What the source agent sends to the other gets there no more. Its pods and its kubelet notice nothing. */
-const deafen = (name: NodeName, how: '--insert' | '--delete') =>
-  node(name).exec([
-    'iptables',
-    '--wait',
-    how,
-    'INPUT',
-    '--protocol',
-    'tcp',
-    '--dport',
-    `${AGENT_PORT}`,
-    '--jump',
-    'DROP',
-  ])
+const deafen = (name: NodeName, how: '--insert' | '--delete') => iptables(name, [how, 'INPUT'], AGENT_PORT)
 
 /** Strikes while the destination waits and nothing is committed, and makes sure that there is time for it. */
 async function interrupted(podName: string, strike: (migration: Migration) => Promise<unknown>): Promise<Migration> {
@@ -179,33 +172,15 @@ test('a rollback hands the pod back to its ReplicaSet', () =>
     return { atOnce: 1 }
   }))
 
-/** Where the webhook's Service leads while it is "down": an address that nobody has, so that a call hangs rather than fails. */
-const HOLE = {
-  apiVersion: 'discovery.k8s.io/v1',
-  kind: 'EndpointSlice',
-  metadata: {
-    name: 'podferry-webhook-hole',
-    namespace: 'podferry-system',
-    labels: { 'kubernetes.io/service-name': 'podferry-webhook' },
-  },
-  addressType: 'IPv4',
-  ports: [{ port: 9443, protocol: 'TCP' }],
-  endpoints: [{ addresses: ['192.0.2.1'], conditions: { ready: true } }],
-}
-
+/** It does not answer, also on connections that are open already: so a call hangs rather than fails. */
 async function withWebhookDown(act: () => Promise<void>): Promise<void> {
-  const select = (component: string) =>
-    kubectl([
-      ...['-n', 'podferry-system', 'patch', 'service', 'podferry-webhook', '--type=merge', '-p'],
-      JSON.stringify({ spec: { selector: { 'app.kubernetes.io/component': component } } }),
-    ])
-  await select('nobody')
-  await kubectl(['create', '-f', '-'], { input: JSON.stringify(HOLE) })
+  const drop = (how: '--insert' | '--delete') =>
+    Promise.all(NODES.map((name) => iptables(name, [how, 'FORWARD'], ADMISSION_PORT)))
+  await drop('--insert')
   try {
     await act()
   } finally {
-    await kubectl(['-n', 'podferry-system', 'delete', 'endpointslice', HOLE.metadata.name])
-    await select('controller')
+    await drop('--delete')
   }
 }
 

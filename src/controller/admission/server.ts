@@ -10,7 +10,7 @@ import { claimReplacement } from './claim.ts'
 import { probedPatch, replacementPatch } from './replacement.ts'
 import { type Creation, type PatchOperation, parseReview, reviewAnswer } from './review.ts'
 
-const ADMISSION_PORT = 9443
+export const ADMISSION_PORT = 9443
 /** etcd holds no object of more. */
 const MAX_BODY = 3 << 20
 /** A little less than the API server waits: what comes later counts for nothing. */
