@@ -86,6 +86,7 @@ test('a pod that is not announced, and every other stage, are left alone', async
 })
 
 test('the moments of a live move are noted beside the images, those of anything else nowhere', async () => {
+  await pod(1)
   const [live, restore, other] = ['run/podferry/live/m/c', 'run/podferry/restore/p/c', 'run/containerd/c'] as const
   const folderOf = (place: string) => join(root, place)
   for (const place of [live, restore, other]) {
@@ -95,10 +96,32 @@ test('the moments of a live move are noted beside the images, those of anything 
       assert.equal(await run(action, work), 0)
     }
   }
-  assert.deepEqual(await readdir(folderOf(live)), ['resumed', 'stopping', 'work'])
-  assert.deepEqual(await readdir(folderOf(restore)), ['resumed', 'stopping', 'work'])
+  assert.deepEqual(await readdir(folderOf(live)), ['stopping', 'work'])
+  assert.deepEqual(await readdir(folderOf(restore)), ['resumed', 'work'])
   assert.deepEqual(await readdir(folderOf(other)), ['work'])
 })
+
+for (const version of [1, 2] as const) {
+  test(`version ${version}: a live dump finds its container frozen, and only its container`, async () => {
+    const cgroup = await pod(version)
+    const container = join(root, freezerFolder(cgroup), 'e'.repeat(64))
+    await mkdir(container)
+    const work = join(root, 'run/podferry/live/m/c/work')
+    await mkdir(work, { recursive: true })
+    const [file, thawed, frozen] = version === 1 ? ['freezer.state', 'THAWED', 'FROZEN'] : ['cgroup.freeze', '0', '1']
+    await writeFile(join(container, file), `${thawed}\n`)
+    // Version 2 tells elsewhere that it has come to pass.
+    if (version === 2) await writeFile(join(container, 'cgroup.events'), 'populated 1\nfrozen 1\n')
+    assert.equal(await run('pre-dump', work), 0)
+    assert.equal((await readFile(join(container, file), 'utf8')).trim(), frozen)
+    assert.equal(await frozenWord(cgroup), thawed)
+    // One that does not come to stand still is CRIU's to stop.
+    if (version === 1) return
+    await writeFile(join(container, 'cgroup.events'), 'populated 1\nfrozen 0\n')
+    assert.equal(await run('pre-dump', work), 0)
+    assert.equal((await readFile(join(container, file), 'utf8')).trim(), thawed)
+  })
+}
 
 test('a withdrawn announcement freezes nothing', async () => {
   const cgroup = await pod(1)
