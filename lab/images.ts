@@ -10,6 +10,7 @@ import { LabError } from './lab-error.ts'
 import { CHECKOUT, DEBIAN_TREE, REGISTRY_HOST } from './places.ts'
 import { run } from './run.ts'
 import { javaFiles } from './setup/java.ts'
+import { postgresFiles } from './setup/postgres.ts'
 import { type CProgram, programPath } from './setup/programs.ts'
 
 export interface Image {
@@ -38,6 +39,7 @@ const BUILDERS: Record<string, () => Promise<Image>> = {
   }),
   'python:3': python,
   'java:host': java,
+  'postgres:debian': postgres,
   'registry:2': async () => ({
     layers: [treeLayer(await treeKey(), ['/usr/bin/docker-registry'])],
     config: { Entrypoint: ['/usr/bin/docker-registry', 'serve', '/etc/podferry/registry.yml'], Env: ['PATH=/usr/bin'] },
@@ -47,8 +49,11 @@ const BUILDERS: Record<string, () => Promise<Image>> = {
 
 export const IMAGES: readonly string[] = Object.keys(BUILDERS)
 
-/** What a lab holds from its start. Java is for those who ask: the host may have none, and it is big. */
-export const FIRST_IMAGES: readonly string[] = IMAGES.filter((image) => image !== 'java:host')
+/** For those who ask: the host may have no Java, PostgreSQL has to be fetched, and both are big. */
+const LATER_IMAGES = ['java:host', 'postgres:debian']
+
+/** What a lab holds from its start. */
+export const FIRST_IMAGES: readonly string[] = IMAGES.filter((image) => !LATER_IMAGES.includes(image))
 
 /** @param image such as `counter:1`. @returns the reference that pods use. */
 export function imageRef(image: string): string {
@@ -126,6 +131,20 @@ async function java(): Promise<Image> {
   ]
   const config = { Entrypoint: ['/usr/lib/java/bin/java'], Env: ['PATH=/usr/lib/java/bin'] }
   return { layers: [{ items, contentKey: `${await treeKey()} ${release}` }], config }
+}
+
+async function postgres(): Promise<Image> {
+  const { tree, stamp, programs, share, bin, library } = await postgresFiles()
+  const items: Item[] = [
+    ...(await busybox()),
+    ...programs.map((path): Item => ({ kind: 'program', from: join(tree, path), to: path, tree })),
+    { kind: 'folder', from: join(tree, share), to: share },
+    { kind: 'file', from: library, to: '/usr/lib/not-root.so' },
+  ]
+  return {
+    layers: [{ items, contentKey: `${await treeKey()} ${stamp}` }],
+    config: { Entrypoint: ['/bin/sh'], Env: [`PATH=${bin}:/bin`] },
+  }
 }
 
 /** Node, packages and tools change seldom and lie in a layer of their own, below the one with podferry's source. */

@@ -27,7 +27,7 @@ async function runCommand(command: Command): Promise<number> {
     case 'up':
       await withLock('up', 'lab', async () => {
         const started = Date.now()
-        await withLock('setup', 'cache', () => setup({ quietWhenDone: true, kafka: false }))
+        await withLock('setup', 'cache', () => setup({ quietWhenDone: true, extras: false }))
         for (const node of command.noRestore) await setRestoreSupport(node, false)
         await labUp()
         console.log(`both nodes are Ready after ${((Date.now() - started) / 1000).toFixed(1)} s`)
@@ -37,7 +37,7 @@ async function runCommand(command: Command): Promise<number> {
       await withLock('down', 'lab', () => labDown({ force: command.force }))
       return 0
     case 'setup':
-      await withLock('setup', 'cache', () => setup({ quietWhenDone: false, kafka: true }))
+      await withLock('setup', 'cache', () => setup({ quietWhenDone: false, extras: true }))
       return 0
     case 'kubectl':
       return runAttached(kubectlCommand(command.args), kubectlEnvironment())

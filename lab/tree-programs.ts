@@ -10,7 +10,7 @@ export const LOADER_PATH = ARM ? '/lib/ld-linux-aarch64.so.1' : '/lib64/ld-linux
 export const LIBRARY_FOLDER = ARM ? '/usr/lib/aarch64-linux-gnu' : '/usr/lib/x86_64-linux-gnu'
 
 /** @returns the words that run `argv[0]`, a host path, whatever C library the host has. */
-export function withTreeLoader(argv: readonly string[]): string[] {
-  const libraries = join(DEBIAN_TREE, LIBRARY_FOLDER)
-  return [join(DEBIAN_TREE, LOADER_PATH), '--inhibit-cache', '--library-path', libraries, ...argv]
+export function withTreeLoader(argv: readonly string[], tree: string = DEBIAN_TREE): string[] {
+  const libraries = join(tree, LIBRARY_FOLDER)
+  return [join(tree, LOADER_PATH), '--inhibit-cache', '--library-path', libraries, ...argv]
 }

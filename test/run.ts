@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { styleText } from 'node:util'
 import { CACHE } from '../lab/places.ts'
 import { fetchKafka } from '../lab/setup/kafka-jars.ts'
+import { fetchPostgres } from '../lab/setup/postgres.ts'
 import { labsFor, type TestLab } from './labs.ts'
 import { filesOf, LEVELS, type Level, networkOf } from './levels.ts'
 import { add, type Counts, NONE, runFiles } from './run-files.ts'
@@ -26,6 +27,7 @@ async function prepareLab({ run }: TestLab): Promise<void> {
   run('up')
   // Within the lab's network there is no way to fetch anything.
   await fetchKafka()
+  await fetchPostgres()
   for (const folder of ['crd', 'rbac']) {
     if (folder === 'rbac') run('kubectl', 'apply', '--server-side', '-f', join(ROOT, 'config/manager/namespace.yaml'))
     run(

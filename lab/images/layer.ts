@@ -11,8 +11,8 @@ import { LIBRARY_FOLDER, LOADER_PATH, withTreeLoader } from '../tree-programs.ts
 /** `from` is a host path, `to` the absolute path in the image. */
 export type Item =
   | { kind: 'file'; from: string; to: string }
-  /** A dynamic program, or a library that is loaded at run time, with the libraries it needs. */
-  | { kind: 'program'; from: string; to: string }
+  /** A dynamic program, or a library that is loaded at run time, with the libraries it needs, of the Debian tree or another one. */
+  | { kind: 'program'; from: string; to: string; tree?: string }
   | { kind: 'folder'; from: string; to: string; skip?: readonly string[] }
   | { kind: 'link'; target: string; to: string }
   | { kind: 'text'; content: string; to: string }
@@ -55,7 +55,7 @@ async function expand(item: Item, entries: Map<string, Entry>): Promise<void> {
       return
     case 'program':
       entries.set(item.to, { from: item.from })
-      for (const [to, from] of await libraries(item.from)) entries.set(to, { from })
+      for (const [to, from] of await libraries(item.from, item.tree)) entries.set(to, { from })
       return
     case 'folder':
       for (const name of (await readdir(item.from)).sort()) {
@@ -71,9 +71,9 @@ async function expand(item: Item, entries: Map<string, Entry>): Promise<void> {
 }
 
 /** @returns image path → host path of the loader and libraries that the tree gives a program. */
-async function libraries(program: string): Promise<Map<string, string>> {
+async function libraries(program: string, tree?: string): Promise<Map<string, string>> {
   const found = new Map<string, string>()
-  for (const line of (await run(withTreeLoader(['--list', program]))).split('\n')) {
+  for (const line of (await run(withTreeLoader(['--list', program], tree))).split('\n')) {
     const [, name = '', from = ''] = /^\s*(\S+) => (\S+) \(/.exec(line) ?? []
     if (from === '') continue
     found.set(name === LOADER_PATH ? LOADER_PATH : posix.join(LIBRARY_FOLDER, posix.basename(name)), from)

@@ -12,6 +12,7 @@ import { debianEntry, makeDebianTree } from './debian.ts'
 import { buildContainerd, buildKubernetes, buildRunc } from './go-build.ts'
 import { prepareToolchain, toolchainIsReady } from './go-toolchain.ts'
 import { fetchKafka, kafkaIsReady } from './kafka-jars.ts'
+import { fetchPostgres, postgresIsReady } from './postgres.ts'
 import { compilePrograms, programsEntry } from './programs.ts'
 
 const TREE = debianEntry('debian', DEBIAN_PACKAGES)
@@ -58,6 +59,13 @@ function kafkaStep(): Step {
   return { name: `fetch Kafka ${KAFKA}`, estimate: 40, done: kafkaIsReady, run: fetchKafka }
 }
 
+const postgresStep = (): Step => ({
+  name: 'fetch PostgreSQL',
+  estimate: 60,
+  done: postgresIsReady,
+  run: fetchPostgres,
+})
+
 function steps(): Step[] {
   return [
     { name: 'install host tools', estimate: 20, done: async () => missingTools().length === 0, run: installTools },
@@ -81,10 +89,10 @@ function steps(): Step[] {
  * Fills the cache, showing its progress on standard error; quiet when all is there.
  * @throws LabError when something must be built anew under a running lab.
  */
-export async function setup(options: { quietWhenDone: boolean; kafka: boolean }): Promise<void> {
+export async function setup(options: { quietWhenDone: boolean; extras: boolean }): Promise<void> {
   await mkdir(CACHE, { recursive: true })
   const base = steps()
-  const all = options.kafka ? [...base, kafkaStep()] : base
+  const all = options.extras ? [...base, kafkaStep(), postgresStep()] : base
   if ((await allDone(all)) && options.quietWhenDone) return
   if (!(await allDone(base)))
     for (const machine of MACHINES)

@@ -19,6 +19,7 @@ const table: readonly (readonly [string, string | undefined])[] = [
     "(00.1) Error (criu/sk-inet.c:1059): inet: Can't bind inet socket (id 7): Cannot assign requested address",
     'AddressInUse',
   ],
+  ["(00.1) Error (criu/cr-dump.c:389): Can't get rlimit 0: Operation not permitted", 'LimitsNotReadable'],
   ['(00.1) Error (criu/sk-inet.c:1): inet: In-flight connection (l) for 5', 'ConnectionArriving'],
   ['(00.1) Error (criu/sk-inet.c:1): inet: Unsupported proto 262 for socket 77', 'MultipathTcp'],
   [

@@ -32,6 +32,11 @@ const TABLE: readonly (readonly [RegExp, string, string])[] = [
     'AddressInUse',
     'a socket is bound to the address of the source pod, which the destination pod does not have; let the program listen on 0.0.0.0 or ::',
   ],
+  [
+    /Can't get rlimit \d+: Operation not permitted/,
+    'LimitsNotReadable',
+    "the program does not run as root, and root of the node lacks CAP_SYS_RESOURCE, without which CRIU cannot read the limits of another user's process; give the machine of the node that capability, or run the pod as root",
+  ],
   [/In-flight connection/, 'ConnectionArriving', 'a connection was being opened in the moment of the dump; try again'],
   [
     /Unsupported proto 262/,

@@ -1,6 +1,7 @@
 /** Preflight on a real cluster: each refusal is provoked, with its code and remedy, and the doctor says the same beforehand. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { kubectl } from '../../lab/cluster.ts'
@@ -148,6 +149,18 @@ test('what the pod or the wish shows is refused with code and remedy, and the do
     assertRefused(end, code, remedy)
     await noteSeen({ kind: 'feature', what: code, result: 'refused', checked: end.status?.failure?.message ?? '' })
   }
+})
+
+test('a program of another user, where root may not read its limits', async (t) => {
+  const bounds = /^CapBnd:\s*([0-9a-f]+)$/m.exec(await readFile('/proc/1/status', 'utf8'))?.[1] ?? '0'
+  if ((BigInt(`0x${bounds}`) >> 24n) & 1n) return t.skip('this machine has CAP_SYS_RESOURCE: here such a program moves')
+  const pod = sleeper('foreign')
+  await runPod(client, { ...pod, spec: Object.assign(pod.spec, { securityContext: { runAsUser: 65534 } }) })
+  const { status } = await move('foreign')
+  assert.equal(status?.failure?.reason, 'LimitsNotReadable')
+  assert.match(status?.failure?.message ?? '', /give the machine of the node that capability/)
+  assert.equal(status?.timings?.frozenAt, undefined)
+  assert.equal(restarts(await client.get(PODS, NAMESPACE, 'foreign')), 0)
 })
 
 test('a debugger in the pod', async () => {

@@ -12,7 +12,7 @@ import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
 import { migrate } from '../../lab/scenario/migrate.ts'
 import { barePod, podOrUndefined, removePod, restarts, runPod } from '../../lab/scenario/pods.ts'
 import { bringPrograms, programPod, SOURCES, statesOf } from '../../lab/scenario/programs.ts'
-import { proofsOfMove, redisDigest } from '../../lab/scenario/proofs.ts'
+import { isUnbroken, proofsOfMove, redisDigest } from '../../lab/scenario/proofs.ts'
 import { startWitness, violations, type Witness } from '../../lab/scenario/witness.ts'
 import { PODS } from '../../src/api/resources.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
@@ -24,7 +24,11 @@ let client: KubeClient
 
 before(async () => {
   client = await connect()
-  await Promise.all([deployPodferry({ bus: 'kubernetes' }), publishFromHost(['java:host']), bringPrograms()])
+  await Promise.all([
+    deployPodferry({ bus: 'kubernetes' }),
+    publishFromHost(['java:host', 'postgres:debian']),
+    bringPrograms(),
+  ])
 })
 
 after(async () => {
@@ -275,6 +279,44 @@ test('eight processes, pipes with a number in flight, a unix socket pair with un
   const checked =
     'their numbers; a number that goes round in pipes, each adding one; a unix socket pair that always holds 16 unread messages'
   await noteMoved('ring-trip', 'python3, 8 processes', checked)
+})
+
+test('postgres: shared memory, a session that writes, one whose transaction is open', async () => {
+  const name = 'postgres-trip'
+  const command = ['/bin/sh', '-c', `eval "$(cat ${SOURCES}/postgres.sh)"`]
+  const image = 'postgres:debian'
+  await runPod(client, programPod({ name, node: 'node-1', image, command, seccomp: 'RuntimeDefault' }))
+  const run = (pod: string, ...words: string[]) => kubectl(['exec', pod, '--', ...words])
+  const ask = async (pod: string, sql: string) => {
+    const how = ['--host=/data', '--username=me', '--dbname=postgres', '--no-psqlrc', '--tuples-only', '--no-align']
+    return (await run(pod, 'psql', ...how, '--command', sql)).trim()
+  }
+  const ticks = async (pod: string) => Number(await ask(pod, 'select max(n) from ticks'))
+  await eventually('it is written to', async () => (await ticks(name)) > 20)
+  const checksum = "select count(*), md5(string_agg(word, '' order by n)) from book"
+  const [book, started] = [await ask(name, checksum), await ask(name, 'select pg_postmaster_start_time()')]
+  assert.match(book, /^50000\|/)
+  const pod = await thereAndBack(name, async (there) => {
+    assert.equal(await ask(there, checksum), book)
+    assert.equal(await ask(there, 'select pg_postmaster_start_time()'), started)
+    const arrival = await ticks(there)
+    await eventually('it is written to again', async () => (await ticks(there)) > arrival + 20)
+  })
+  // The session's own end of the transaction, which nobody else has seen anything of until now.
+  await run(pod, '/bin/sh', '-c', 'echo "commit;" >/data/session')
+  const committed = async () => (await ask(pod, 'select word from book where n = 0')) === 'written before the moves'
+  await eventually('the open transaction is committed', committed, 10_000)
+  assert.equal(await ask(pod, 'select count(*) = max(n) from ticks'), 't')
+  const acknowledged = (await run(pod, 'cat', '/data/ticks.log')).split('\n').filter(Boolean).map(Number)
+  assert.ok(isUnbroken(acknowledged), 'what the writing session was told is not one sequence')
+  assert.doesNotMatch(await run(pod, 'cat', '/data/postgres.log'), /recovery|not properly shut down|PANIC|terminated/)
+  const checked =
+    "a table's checksum, start time of the postmaster, a session that writes twenty rows a second and is told of each, a transaction that is begun before the moves and committed after them, no recovery in the log"
+  await noteMoved(
+    name,
+    `PostgreSQL ${/\b(\d+)/.exec(await ask(pod, 'show server_version'))?.[1]}, shared memory, an open transaction`,
+    checked,
+  )
 })
 
 test('node without a seccomp profile uses io_uring: refused in words, and it runs on untouched', async () => {

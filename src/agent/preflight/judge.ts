@@ -7,12 +7,16 @@ export interface PodView {
   mptcpSockets: number
   /** UNIX sockets of the pod that are connected to one outside of it. */
   externalUnixSockets: readonly number[]
+  /** Whether root of the node may read and set the limits of other users' processes: it lacks CAP_SYS_RESOURCE otherwise. */
+  ownsLimits: boolean
 }
 
 export interface ProcessView {
   pid: number
   /** As the kernel names it: up to 15 characters. */
   command: string
+  /** Of another user or group than root. */
+  isForeign: boolean
   files: readonly OpenFile[]
 }
 
@@ -39,7 +43,7 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
 const HARMLESS = /^\/dev\/(null|zero|full|random|urandom|tty|ptmx|console|net\/tun|pts\/|shm\/|mqueue\/)/
 
 /** @returns findings that block, one of each kind */
-export function judge({ processes, mptcpSockets, externalUnixSockets }: PodView): Finding[] {
+export function judge({ processes, mptcpSockets, externalUnixSockets, ownsLimits }: PodView): Finding[] {
   const open = processes.flatMap(({ pid, command, files }) =>
     files.map((file) => ({ ...file, who: `process ${pid} (${command})` })),
   )
@@ -47,6 +51,8 @@ export function judge({ processes, mptcpSockets, externalUnixSockets }: PodView)
   const uring = open.find(({ target }) => target === 'anon_inode:[io_uring]')
   const device = open.find(({ target, isDevice }) => isDevice && !HARMLESS.test(target))
   const unsupported = open.find(({ target }) => UNSUPPORTED[target.replace(/^anon_inode:/, '')] !== undefined)
+  // The sandbox is not dumped.
+  const foreign = ownsLimits ? undefined : processes.find(({ command, isForeign }) => isForeign && command !== 'pause')
   const external = open.find(({ target }) => sockets.has(target))
   return [
     uring &&
@@ -70,6 +76,13 @@ export function judge({ processes, mptcpSockets, externalUnixSockets }: PodView)
         `${external.who} is connected to a UNIX socket of a process outside the pod (docker.sock, CSI, D-Bus by hostPath)`,
         'that process does not travel',
         'end the connection, or leave the pod where it is',
+      ),
+    foreign &&
+      blocks(
+        'LimitsNotReadable',
+        `process ${foreign.pid} (${foreign.command}) does not run as root, and root of this node lacks CAP_SYS_RESOURCE`,
+        "CRIU cannot read the limits of another user's process",
+        'give the machine of the node that capability (what it runs in has taken it away), or run the pod as root',
       ),
     device &&
       blocks(

@@ -7,9 +7,12 @@ import { judge, type OpenFile, type PodView } from './judge.ts'
 import { externalIn, viewPod } from './processes.ts'
 
 const view = (files: OpenFile[], changes: Partial<PodView> = {}): PodView => ({
-  processes: [{ pid: 7, command: 'server', files: [{ target: '/dev/null', isDevice: true }, ...files] }],
+  processes: [
+    { pid: 7, command: 'server', isForeign: false, files: [{ target: '/dev/null', isDevice: true }, ...files] },
+  ],
   mptcpSockets: 0,
   externalUnixSockets: [],
+  ownsLimits: true,
   ...changes,
 })
 
@@ -31,6 +34,12 @@ const ROWS: [string, PodView, string, PodView][] = [
       { target: '/dev/pts/0', isDevice: true },
       { target: '/dev/shm/x', isDevice: false },
     ]),
+  ],
+  [
+    'another user where root has not every right',
+    view([], { ownsLimits: false, processes: [{ pid: 8, command: 'server', isForeign: true, files: [] }] }),
+    'LimitsNotReadable',
+    view([], { ownsLimits: false, processes: [{ pid: 8, command: 'pause', isForeign: true, files: [] }] }),
   ],
   ['userfaultfd', view([{ target: 'anon_inode:[userfaultfd]' }]), 'UnsupportedFile', view([{ target: 'pipe:[1]' }])],
 ]
@@ -71,6 +80,9 @@ test('the view of a pod is read from the node', async () => {
   await mkdir(join(root, 'proc/7/fd'), { recursive: true })
   await mkdir(join(root, 'proc/7/net'))
   await writeFile(join(root, 'proc/7/comm'), 'server\n')
+  await writeFile(join(root, 'proc/7/status'), 'Name:\tserver\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t33\t0\nGroups:\t\n')
+  await mkdir(join(root, 'proc/1'))
+  await writeFile(join(root, 'proc/1/status'), 'CapEff:\t000001ffffffffff\nCapBnd:\t000001fffeffffff\n')
   await symlink('anon_inode:[io_uring]', join(root, 'proc/7/fd/3'))
   await symlink('/dev/zero', join(root, 'proc/7/fd/4'))
   for (const inode of [103, 105, 106]) await symlink(`socket:[${inode}]`, join(root, `proc/7/fd/${inode}`))
@@ -95,6 +107,7 @@ TCPv6     2568     -1       0   no     320   yes  kernel
       {
         pid: 7,
         command: 'server',
+        isForeign: true,
         files: [
           ...[103, 105, 106].map((inode) => ({ target: `socket:[${inode}]` })),
           ...[{ target: 'anon_inode:[io_uring]' }, { target: '/dev/zero', isDevice: true }],
@@ -104,6 +117,7 @@ TCPv6     2568     -1       0   no     320   yes  kernel
     mptcpSockets: 3,
     // Of the other one the second look has seen nothing.
     externalUnixSockets: [106],
+    ownsLimits: false,
   })
   assert.deepEqual(asked, Array(2).fill('nsenter -t 7 -n ss -xanH'))
   await rm(root, { recursive: true })

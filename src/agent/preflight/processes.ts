@@ -21,12 +21,16 @@ export async function viewPod(hostRoot: string, node: NodeCommands, cgroup: PodC
 
 async function viewOnce(hostRoot: string, node: NodeCommands, cgroup: PodCgroup) {
   const pids = await pidsIn(join(hostRoot, freezerFolder(cgroup)))
-  const processes = await Promise.all(pids.map((pid) => viewProcess(hostRoot, pid)))
+  const [ownsLimits, ...processes] = await Promise.all([
+    hasResourceCapability(hostRoot),
+    ...pids.map((pid) => viewProcess(hostRoot, pid)),
+  ])
   const [first] = pids
-  if (first === undefined) return { processes, mptcpSockets: 0, pairs: [] }
+  if (first === undefined) return { processes, mptcpSockets: 0, pairs: [], ownsLimits }
   const own = new Set(processes.flatMap(({ files }) => files.map(({ target }) => target)))
   // One network namespace for all containers of a pod.
-  return { processes, mptcpSockets: await mptcpSockets(hostRoot, first), pairs: await externalPairs(node, first, own) }
+  const [sockets, pairs] = await Promise.all([mptcpSockets(hostRoot, first), externalPairs(node, first, own)])
+  return { processes, mptcpSockets: sockets, pairs, ownsLimits }
 }
 
 async function pidsIn(folder: string): Promise<number[]> {
@@ -40,12 +44,24 @@ async function pidsIn(folder: string): Promise<number[]> {
 
 async function viewProcess(hostRoot: string, pid: number): Promise<ProcessView> {
   const folder = join(hostRoot, 'proc', String(pid))
-  const [command, fds] = await Promise.all([
+  const [command, status, fds] = await Promise.all([
     readFile(join(folder, 'comm'), 'utf8').catch(() => ''),
+    readFile(join(folder, 'status'), 'utf8').catch(() => ''),
     readdir(join(folder, 'fd')).catch((): string[] => []),
   ])
   const files = await Promise.all(fds.sort().map((fd) => viewFile(join(folder, 'fd', fd))))
-  return { pid, command: command.trim(), files: files.filter((file) => file !== undefined) }
+  // Real, effective, saved and that of the file system.
+  const isForeign = /^[UG]id:.*[1-9]/m.test(status)
+  return { pid, command: command.trim(), isForeign, files: files.filter((file) => file !== undefined) }
+}
+
+const CAP_SYS_RESOURCE = 24n
+
+/** Of the node's first process, whose bounds hold for everything on the node. Where it cannot be read CRIU will tell. */
+async function hasResourceCapability(hostRoot: string): Promise<boolean> {
+  const status = await readFile(join(hostRoot, 'proc/1/status'), 'utf8').catch(() => '')
+  const [, bounds] = /^CapBnd:\s*([0-9a-f]+)$/m.exec(status) ?? []
+  return bounds === undefined || ((BigInt(`0x${bounds}`) >> CAP_SYS_RESOURCE) & 1n) === 1n
 }
 
 async function viewFile(path: string): Promise<OpenFile | undefined> {
