@@ -34,6 +34,7 @@ const BEFORE_COMMIT: ReadonlySet<End> = new Set([
 const AFTER_COMMIT: ReadonlySet<End> = new Set([
   // The gate's keeper was made anew: before the commit nothing can be sent any more, after it nothing can be restored.
   'ContainerReplaced',
+  'DiskFull',
   'LazyPagesLost',
   'PagesLost',
   'RecoveredByPerson',
@@ -161,8 +162,9 @@ const EXPECTED = {
     opening: ['DiskTooSmall'],
     copying: ['DiskTooSmall'],
     // The last image may be there when the disk gets full: then it is the restore that finds no room.
-    staging: ['DiskTooSmall', MOVED, 'RestoreFailed', 'RestoreLost'],
-    restoring: [MOVED, 'RestoreFailed', 'RestoreLost', 'LazyPagesLost', 'PagesLost'],
+    staging: ['DiskTooSmall', MOVED, 'DiskFull', 'RestoreFailed', 'RestoreLost'],
+    // DiskFull where CRIU had room left to say so.
+    restoring: [MOVED, 'DiskFull', 'RestoreFailed', 'RestoreLost', 'LazyPagesLost', 'PagesLost'],
   },
   'destination stopped and started': {
     opening: [MOVED],
