@@ -62,7 +62,7 @@ chaos: deps ## Move pods live under blows at every step, see docs/testing.md. RU
 compatibility: deps ## Move programs and pods of every kind, and write what came of it into docs/compatibility.md.
 	rm -f dist/compatibility.jsonl
 	bin/lab up
-	PODFERRY_COMPATIBILITY=$(CURDIR)/dist/compatibility.jsonl bin/lab enter $(NODE) --test --test-concurrency=1 $(addprefix test/e2e/,$(addsuffix .e2e.test.ts,programs volumes owners preflight))
+	PODFERRY_COMPATIBILITY=$(CURDIR)/dist/compatibility.jsonl bin/lab enter $(NODE) --test --test-concurrency=1 $(addprefix test/e2e/,$(addsuffix .e2e.test.ts,programs volumes owners stateful preflight))
 	$(NODE) test/compatibility/main.ts dist/compatibility.jsonl
 
 .PHONY: moves

@@ -16,8 +16,10 @@ import {
   POD_CIDR,
   podRange,
   REGISTRY_HOST,
+  STATE,
 } from './places.ts'
 import { binary } from './setup/binaries.ts'
+import { SHARED_FOLDER, SHARED_VOLUME_DRIVER, SHARED_VOLUME_SCRIPT } from './shared-volume.ts'
 
 export interface NodeOptions {
   /** Whether containerd may restore a checkpoint image through CreateContainer. */
@@ -46,12 +48,15 @@ export async function nodePlan(node: NodeName, layout: CgroupLayout, options: No
       'etc/containerd/config.toml': { content: containerdConfig(options) },
       'etc/containerd/conf.d/README': { content: 'Drop-ins named *.toml here are read by containerd.\n' },
       [`etc/containerd/certs.d/${REGISTRY_HOST}/hosts.toml`]: { content: `server = "https://${REGISTRY_HOST}"\n` },
+      [SHARED_VOLUME_DRIVER]: { content: SHARED_VOLUME_SCRIPT, mode: 0o755 },
       'etc/cni/net.d/10-pods.conflist': { content: json(cniConfig(node)) },
     },
     binds: [
       { kind: 'folder', from: join(folder, 'containerd'), to: 'var/lib/containerd' },
       { kind: 'folder', from: join(folder, 'kubelet'), to: 'var/lib/kubelet' },
       { kind: 'folder', from: join(folder, 'pod-logs'), to: 'var/log/pods' },
+      // What a file server would be: both nodes reach it.
+      { kind: 'folder', from: join(STATE, 'shared'), to: SHARED_FOLDER },
       ...multiCallBinds(['kubelet', 'kube-proxy']),
       ...['containerd', 'containerd-shim-runc-v2'].map(
         (name) => ({ kind: 'file', from: binary(name), to: `usr/local/sbin/${name}` }) as const,

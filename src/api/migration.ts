@@ -115,12 +115,29 @@ export const statusSchema = z.object({
       node: objectName,
       podUID: z.string(),
       owner: z
-        .object({ kind: z.enum(['ReplicaSet']), name: objectName, uid: z.string(), hash: z.string() })
+        .object({ kind: z.enum(['ReplicaSet', 'StatefulSet']), name: objectName, uid: z.string(), hash: z.string() })
         .optional()
-        .describe('Who makes the destination pod; hash is the label by which it knows its pods. Controller.'),
+        .describe(
+          'Who makes the destination pod; hash is the label by which it knows its pods (StatefulSet: their revision). Controller.',
+        ),
       releasedAt: timestamp
         .optional()
         .describe('From now on the source may be without its owner; a rollback hands it back. Controller.'),
+      manifest: z
+        .string()
+        .optional()
+        .describe(
+          'StatefulSet: the source pod as JSON, from the commit to the end: its object goes before the destination is made. Controller.',
+        ),
+      emptiedAt: timestamp
+        .optional()
+        .describe('StatefulSet: the frozen processes are dead; the checkpoint is kept until Restored. Source agent.'),
+      kept: z
+        .array(z.string())
+        .optional()
+        .describe(
+          'StatefulSet: checkpoint archives left on the source node as the pod could be restored nowhere. Source agent.',
+        ),
       cleanedAt: timestamp.optional().describe('Nothing of this Migration is left on the source node. Source agent.'),
     })
     .optional(),

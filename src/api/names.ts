@@ -38,11 +38,15 @@ export const ORIGINAL_IMAGES_ANNOTATION = `${GROUP}/original-images`
 export const WEBHOOK_CONFIGURATION = 'podferry-owners'
 /** By which a Deployment's ReplicaSet knows its pods. */
 export const HASH_LABEL = 'pod-template-hash'
+/** By which a StatefulSet knows of which template a pod of its is. */
+export const REVISION_LABEL = 'controller-revision-hash'
 /** What a ReplicaSet that is one over looks at; the value before a move is kept in DELETION_COST_ANNOTATION. */
 export const KUBERNETES_DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 export const DELETION_COST_ANNOTATION = `${GROUP}/deletion-cost`
 /** On a pod that exists in a dry run only: asks the webhook whether it is alive. The webhook answers with the second. */
 export const PROBE_ANNOTATION = `${GROUP}/probe`
+/** generateName of such a pod. */
+export const PROBE_NAME = 'podferry-probe-'
 export const PROBED_ANNOTATION = `${GROUP}/probed`
 
 export const NAMESPACE = 'podferry-system'

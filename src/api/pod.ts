@@ -118,9 +118,18 @@ export interface PersistentVolumeClaim extends KubeObject {
   spec: { volumeName?: string; accessModes?: string[]; storageClassName?: string }
 }
 
+export interface NodeSelectorTerm {
+  matchExpressions?: { key: string; operator: string; values?: string[] }[]
+  matchFields?: { key: string; operator: string; values?: string[] }[]
+}
+
+interface VolumeNodeAffinity {
+  required?: { nodeSelectorTerms: NodeSelectorTerm[] }
+}
+
 /** As far as it matters whether another node can have the volume too. */
 export interface PersistentVolume extends KubeObject {
-  spec: { local?: { path: string }; hostPath?: { path: string }; nodeAffinity?: object }
+  spec: { local?: { path: string }; hostPath?: { path: string }; nodeAffinity?: VolumeNodeAffinity }
 }
 
 /** apps/v1 */
@@ -128,6 +137,11 @@ export interface ReplicaSet extends KubeObject {
   metadata: Metadata
   spec: { replicas?: number; selector: { matchLabels?: Record<string, string> } }
   status?: { replicas: number; observedGeneration?: number }
+}
+
+/** apps/v1 */
+export interface StatefulSet extends ReplicaSet {
+  spec: ReplicaSet['spec'] & { ordinals?: { start?: number } }
 }
 
 const conditionTrue = (

@@ -36,7 +36,7 @@ const CONTROLLER: Part = {
     WRITE_STATUS,
     // patch: the label by which a ReplicaSet knows its pod, taken away for the move and given back.
     rule('', 'pods', 'get list watch create delete patch'),
-    rule('apps', 'replicasets', 'get'),
+    rule('apps', 'replicasets statefulsets', 'get'),
     rule('admissionregistration.k8s.io', 'mutatingwebhookconfigurations', 'get update', WEBHOOK_CONFIGURATION),
     rule('', 'nodes', 'get list watch'),
     // Preflight: whether the bytes of a claim lie on the source's own disk.

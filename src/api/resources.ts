@@ -2,7 +2,7 @@
 import type { Resource } from '../kube/resource.ts'
 import type { Migration } from './migration.ts'
 import { GROUP, VERSION } from './names.ts'
-import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicaSet } from './pod.ts'
+import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicaSet, StatefulSet } from './pod.ts'
 
 export const MIGRATIONS: Resource<Migration> = {
   group: GROUP,
@@ -28,5 +28,11 @@ export const REPLICA_SETS: Resource<ReplicaSet> = {
   group: 'apps',
   version: 'v1',
   plural: 'replicasets',
+  namespaced: true,
+}
+export const STATEFUL_SETS: Resource<StatefulSet> = {
+  group: 'apps',
+  version: 'v1',
+  plural: 'statefulsets',
   namespaced: true,
 }

@@ -14,7 +14,8 @@ export async function claimsOf(client: KubeClient, { metadata, spec }: Pod): Pro
     const volumeName = claim?.spec.volumeName
     const volume = volumeName === undefined ? undefined : await find(client, VOLUMES, undefined, volumeName)
     const place = volume && (volume.spec.local || volume.spec.hostPath ? 'node' : 'elsewhere')
-    return [name, { place, accessModes: claim?.spec.accessModes ?? [] }]
+    const terms = volume?.spec.nodeAffinity?.required?.nodeSelectorTerms
+    return [name, { place, accessModes: claim?.spec.accessModes ?? [], ...(terms ? { terms } : {}) }]
   })
   return Object.fromEntries(await Promise.all(facts))
 }

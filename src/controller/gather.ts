@@ -2,7 +2,7 @@
 import { isFinished, truth } from '../api/conditions.ts'
 import type { Migration } from '../api/migration.ts'
 import { isPodReady, type Pod } from '../api/pod.ts'
-import { MIGRATIONS, NODES, PODS, REPLICA_SETS } from '../api/resources.ts'
+import { MIGRATIONS, NODES, PODS, REPLICA_SETS, STATEFUL_SETS } from '../api/resources.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { isNotFound } from '../kube/error.ts'
 import type { KubeObject, Resource } from '../kube/resource.ts'
@@ -29,24 +29,32 @@ export async function gather(deps: GatherDeps, namespace: string, name: string):
   const migration = await find(client, MIGRATIONS, namespace, name)
   if (!migration) return undefined
   const pod = (podName: string) => find(client, PODS, namespace, podName)
-  const [sourcePod, pullPod, nodes, own] = await Promise.all([
+  const [namedPod, pullPod, nodes, own] = await Promise.all([
     pod(migration.spec.podName),
     pod(pullPodName(migration)),
     client.list(NODES),
     client.list(PODS, { namespace: deps.systemNamespace, labelSelector: `${COMPONENT_LABEL} in (agent,registry)` }),
   ])
   const [owner, webhook] = await Promise.all([
-    findOwner(client, migration, sourcePod),
-    probeWebhook(client, migration, sourcePod),
+    findOwner(client, migration, namedPod),
+    probeWebhook(client, migration, namedPod),
   ])
-  const destinationName = expectedPodName({ migration, sourcePod })
+  const destinationName = expectedPodName({ migration, sourcePod: namedPod })
+  // Of a StatefulSet both pods have the same name, one after the other.
+  const isSuccessor =
+    destinationName === migration.spec.podName &&
+    truth(migration.status, 'Committed') !== 'Unknown' &&
+    namedPod?.metadata.uid !== migration.status?.source?.podUID
+  const sourcePod = isSuccessor ? undefined : namedPod
+  const otherPod = async () =>
+    destinationName === undefined || destinationName === migration.spec.podName ? undefined : await pod(destinationName)
   const undecided = truth(migration.status, 'Accepted') === 'Unknown'
   return {
     migration,
     rivals: rivalsOf(migration, deps.migrationsIn(namespace)),
     sourcePod,
     pullPod,
-    destinationPod: destinationName === undefined ? undefined : await pod(destinationName),
+    destinationPod: isSuccessor ? namedPod : await otherPod(),
     owner,
     webhook,
     nodes: nodes.items,
@@ -71,10 +79,14 @@ export const nodesOf = (pods: Pod[], component: string): ReadonlySet<string> =>
       .map((pod) => pod.spec.nodeName ?? ''),
   )
 
-/** @returns the ReplicaSet that the pod belongs to, or belonged to when it was accepted */
+/** @returns the owner that the pod belongs to, or belonged to when it was accepted */
 export async function findOwner(client: KubeClient, { status, metadata }: Migration, source: Pod | undefined) {
-  const name = status?.source?.owner?.name ?? (source && ownerOf(source)?.name)
-  return name === undefined ? undefined : find(client, REPLICA_SETS, metadata.namespace ?? 'default', name)
+  const owner = status?.source?.owner ?? (source && ownerOf(source))
+  if (!owner) return undefined
+  const namespace = metadata.namespace ?? 'default'
+  return owner.kind === 'StatefulSet'
+    ? await find(client, STATEFUL_SETS, namespace, owner.name)
+    : await find(client, REPLICA_SETS, namespace, owner.name)
 }
 
 async function find<T extends KubeObject>(client: KubeClient, resource: Resource<T>, namespace: string, name: string) {

@@ -1,7 +1,7 @@
-/** A pod and the ReplicaSet it belongs to: what marks on the pod release it, and what marks hand it back. Pure. */
+/** A pod and its owner; of a ReplicaSet, what marks on the pod release it, and what marks hand it back. Pure. */
 import type { Migration, MigrationStatus } from '../api/migration.ts'
-import { DELETION_COST_ANNOTATION, HASH_LABEL, KUBERNETES_DELETION_COST } from '../api/names.ts'
-import type { Pod, ReplicaSet } from '../api/pod.ts'
+import { DELETION_COST_ANNOTATION, HASH_LABEL, KUBERNETES_DELETION_COST, REVISION_LABEL } from '../api/names.ts'
+import type { Pod, ReplicaSet, StatefulSet } from '../api/pod.ts'
 
 export type Owner = NonNullable<NonNullable<MigrationStatus['source']>['owner']>
 
@@ -16,9 +16,30 @@ const DEAREST = '2147483647'
 
 export const controllerOf = ({ metadata }: Pod) => metadata.ownerReferences?.find((reference) => reference.controller)
 
+export const isStatefulPod = (pod: Pod): boolean => {
+  const reference = controllerOf(pod)
+  return reference?.kind === 'StatefulSet' && reference.apiVersion.startsWith('apps/')
+}
+
+/** @returns why this StatefulSet makes no pod of that name any more, or undefined while it does */
+export function goneFrom(set: StatefulSet | undefined, owner: Owner, podName: string): string | undefined {
+  const whose = `StatefulSet ${owner.name}`
+  if (set?.metadata.uid !== owner.uid || set.metadata.deletionTimestamp) return `${whose} is gone or being deleted`
+  const { replicas = 1, ordinals } = set.spec
+  const start = ordinals?.start ?? 0
+  const ordinal = Number(podName.slice(podName.lastIndexOf('-') + 1))
+  return ordinal >= start && ordinal < start + replicas
+    ? undefined
+    : `${whose} was scaled down and has no pod ${podName}`
+}
+
 /** @returns the owner as it enters the status, or undefined for a pod without one that podferry can work with */
 export function ownerOf(pod: Pod): Owner | undefined {
   const reference = controllerOf(pod)
+  if (reference && isStatefulPod(pod)) {
+    const { name, uid } = reference
+    return { kind: 'StatefulSet', name, uid, hash: pod.metadata.labels?.[REVISION_LABEL] ?? '' }
+  }
   const hash = pod.metadata.labels?.[HASH_LABEL]
   if (reference?.kind !== 'ReplicaSet' || !reference.apiVersion.startsWith('apps/') || hash === undefined)
     return undefined

@@ -11,7 +11,9 @@ import {
   RUNTIME_CLASS,
 } from '../api/names.ts'
 import type { Container, Pod, PodSpec } from '../api/pod.ts'
+import { isStateful } from '../api/stateful.ts'
 import { checkpointImageReference } from '../oci/repository.ts'
+import { isStatefulPod } from './owner.ts'
 
 /** Longest name that is still a valid hostname (RFC 1123 label). */
 const MAX_LABEL = 63
@@ -32,7 +34,9 @@ const suffixed = (name: string, suffix: string) =>
 
 /** Deterministic, so that a controller that lost its memory finds the pod it made. */
 export const destinationPodName = (migration: Migration, source: Pod): string =>
-  suffixed(originName(source), migration.metadata.uid.slice(0, 5))
+  isStateful(migration.status) || isStatefulPod(source)
+    ? source.metadata.name
+    : suffixed(originName(source), migration.metadata.uid.slice(0, 5))
 
 export const pullPodName = (migration: Migration): string => `podferry-pull-${migration.metadata.uid}`
 

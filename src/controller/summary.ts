@@ -1,10 +1,12 @@
 /** The end of a Migration: the summary conditions, the downtime and the duration of each step. */
 import { condition, rollbackCause } from '../api/conditions.ts'
 import type { MigrationStatus, StepDurations } from '../api/migration.ts'
+import { isSentBack } from '../api/stateful.ts'
 import { elapsedMs, formatDuration } from '../api/timestamps.ts'
 import { nodeNamed, type Snapshot } from './snapshot.ts'
 import { type Plan, write } from './step.ts'
 import { RECOVERED } from './steps/outage.ts'
+import { returnOutcome } from './steps/restore-stateful.ts'
 
 /** @returns the plan that writes Succeeded=True */
 export function succeeded(snapshot: Snapshot, now: Date): Plan {
@@ -23,6 +25,8 @@ export function rolledBack(snapshot: Snapshot, now: Date): Plan {
 }
 
 function outcomeOf(snapshot: Snapshot, reason: string): string {
+  const returned = returnOutcome(snapshot)
+  if (returned !== undefined) return returned
   const { spec, status } = snapshot.migration
   const { node, podUID } = status?.source ?? {}
   if (!nodeNamed(snapshot, node)) return `source node ${node} left the cluster, and the pod with it`
@@ -50,7 +54,8 @@ function end(
 ): Plan {
   const { status, metadata } = snapshot.migration
   const finishedAt = now.toISOString()
-  const downtimeMs = downtimeOf(status, success ? status?.timings?.restoredAt : status?.source?.cleanedAt)
+  const returned = success || isSentBack(status)
+  const downtimeMs = downtimeOf(status, returned ? status?.timings?.restoredAt : status?.source?.cleanedAt)
   // The agents have measured theirs themselves.
   const steps = { ...status?.timings?.steps, ...stepDurations(status) }
   return write(
@@ -62,6 +67,7 @@ function end(
     ],
     {
       ...fields,
+      ...(status?.source ? { source: withoutManifest(status.source) } : {}),
       timings: {
         ...status?.timings,
         finishedAt,
@@ -71,6 +77,11 @@ function end(
       },
     },
   )
+}
+
+/** It has done its work, and holds the pod's environment. */
+function withoutManifest({ manifest: _done, ...source }: NonNullable<MigrationStatus['source']>) {
+  return source
 }
 
 /** From the last instruction at the source to the first at the destination, or back at the source. */

@@ -1,6 +1,7 @@
 /** What the destination agent does next. Pure: a function of the status alone. */
 import { isFalse, isFinished, isTrue, truth } from '../../api/conditions.ts'
 import type { MigrationStatus } from '../../api/migration.ts'
+import { awaitsReturn } from '../../api/stateful.ts'
 
 export type DestinationAction =
   | { do: 'wait' }
@@ -40,5 +41,5 @@ function beforeCommit(status: MigrationStatus): DestinationAction {
 function afterCommit(status: MigrationStatus): DestinationAction {
   if (isTrue(status, 'Restored')) return { do: 'settle' }
   if (isFalse(status, 'Restored')) return { do: 'remove' }
-  return { do: 'observe' }
+  return { do: awaitsReturn(status) ? 'checkDelivery' : 'observe' }
 }

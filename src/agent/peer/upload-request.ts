@@ -1,6 +1,7 @@
 /** What an agent asks of another, and whether it may. Pure. */
 import { isFalse, isTrue, truth } from '../../api/conditions.ts'
 import type { Migration } from '../../api/migration.ts'
+import { awaitsReturn } from '../../api/stateful.ts'
 import { isLabel, isObjectName, isUID } from './names.ts'
 
 /** `PUT /v1/migrations/<uid>/containers/<name>/archive?namespace=…&migration=…` */
@@ -62,7 +63,7 @@ export function judgeUpload(
   if (!status.containers?.some(({ name }) => name === target.container)) {
     return refuse(404, 'ContainerNotFound', `the Migration has no container ${target.container}`)
   }
-  if (truth(status, 'Committed') !== 'Unknown' || isFalse(status, 'Checkpointed')) {
+  if ((truth(status, 'Committed') !== 'Unknown' && !awaitsReturn(status)) || isFalse(status, 'Checkpointed')) {
     return refuse(409, 'AlreadyDecided', 'the Migration is decided: no archive is wanted any more')
   }
   if (!isTrue(status, 'Accepted') || !isTrue(status, 'DestinationReady')) {

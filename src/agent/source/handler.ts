@@ -1,6 +1,7 @@
 /** The source side of Migrations whose pod runs on this node: looks, plans, does the next thing that is missing. */
 import { truth } from '../../api/conditions.ts'
 import type { Migration, MigrationStatus } from '../../api/migration.ts'
+import { isStateful } from '../../api/stateful.ts'
 import { PodferryError } from '../../errors.ts'
 import type { AgentContext, MigrationHandler } from '../context.ts'
 import { referenceOf, writeStatus } from '../status.ts'
@@ -10,7 +11,7 @@ import type { SourceDependencies } from './dependencies.ts'
 import type { SourceEntry } from './entry.ts'
 import { plan, type SourceAction, type SourceView } from './plan.ts'
 import { forgottenRelease, isForgotten, podState, tellPod } from './pods.ts'
-import { release } from './release.ts'
+import { empty, release } from './release.ts'
 import * as report from './report.ts'
 import { Tasks } from './tasks.ts'
 import { unwind } from './unwind.ts'
@@ -43,8 +44,10 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
     const status = migration.status ?? {}
     const entry = journal.read(uid)
     const sent = performance.now() - (sentAt.get(uid) ?? Number.NEGATIVE_INFINITY) < RESEND_MS
-    // Only a settled restore makes the pod's own state decisive.
-    const podMatters = truth(status, 'Restored') === 'True' && status.source?.cleanedAt === undefined
+    // Only a settled restore makes the pod's own state decisive, or (StatefulSet) the commit.
+    const settled =
+      truth(status, 'Restored') === 'True' || (isStateful(status) && truth(status, 'Committed') === 'True')
+    const podMatters = settled && status.source?.cleanedAt === undefined
     const fenced = entry?.step === 'fenced' && truth(status, 'Committed') === 'Unknown'
     return {
       status,
@@ -89,10 +92,23 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
       case 'deliver':
         if (entry) startDelivery(migration, entry)
         return
+      case 'empty':
+        await empty(ctx, deps, { migrationUID: uid, podUID: migration.status?.source?.podUID ?? '', entry })
+        sentAt.delete(uid)
+        await write(report.emptied(now()))
+        return
+      case 'reportEmptied':
+        sentAt.delete(uid)
+        await write(report.emptied(now()))
+        return
+      case 'reportNoReturn':
+        await write(report.noReturn(now()))
+        return
       case 'release': {
         await tasks.stop(uid)
         sentAt.delete(uid)
         const podUID = migration.status?.source?.podUID ?? ''
+        if (action.by === 'keep' && entry) await write(report.kept(entry))
         await release(ctx, deps, { migrationUID: uid, podUID, entry, by: action.by })
         if (entry?.step === 'fenced' && action.by === 'thaw')
           tellPod(deps.recorder, entry, 'Resumed', 'the migration was rolled back; runs on')
@@ -126,7 +142,9 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
   const releaseForgotten = async (entry: SourceEntry) => {
     const { uid, namespace, name, pod } = entry
     if (!(await isForgotten(client, entry))) return
-    const by = await forgottenRelease(client, entry)
+    const found = await forgottenRelease(client, entry)
+    // Of a StatefulSet: nothing is there to thaw, and the archive is all there is of the pod.
+    const by = found === 'thaw' && entry.step === 'emptied' ? 'keep' : found
     await tasks.stop(uid)
     await release(ctx, deps, { migrationUID: uid, podUID: pod.uid, entry, by })
     log.warn({ migration: `${namespace}/${name}`, pod: pod.name, by }, 'released a Migration that was removed by force')

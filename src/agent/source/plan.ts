@@ -1,6 +1,7 @@
 /** What the source agent does next. Pure: a function of the status, the journal and what runs in this process. */
-import { isFalse, isTrue, truth } from '../../api/conditions.ts'
+import { condition, isFalse, isTrue, truth } from '../../api/conditions.ts'
 import type { MigrationStatus } from '../../api/migration.ts'
+import { awaitsReturn, isHopeless, isStateful, OWNER_GONE } from '../../api/stateful.ts'
 import type { SourceEntry } from './entry.ts'
 
 export interface SourceView {
@@ -28,8 +29,13 @@ export type SourceAction =
   /** `Checkpointed` cannot be kept: its journal entry or its freeze is lost. */
   | { do: 'reportLost'; what: 'journal' | 'fence' }
   | { do: 'deliver' }
-  /** Ends the fence, takes away everything of the Migration and says so. */
-  | { do: 'release'; by: 'thaw' | 'kill' }
+  /** StatefulSet, the pod is on its way out: ends the processes before they could run on, and keeps the archives. */
+  | { do: 'empty' }
+  | { do: 'reportEmptied' }
+  /** The pod comes back to this node and its archive is lost. */
+  | { do: 'reportNoReturn' }
+  /** Ends the fence, takes away everything of the Migration and says so. `keep`: all but the archives, which hold the only copy. */
+  | { do: 'release'; by: 'thaw' | 'kill' | 'keep' }
 
 const WAIT: SourceAction = { do: 'wait' }
 
@@ -42,6 +48,7 @@ export function plan(view: SourceView): SourceAction {
   if (entry?.step === 'dumping') return { do: 'unwind' }
   const by = releaseBy(view)
   if (by !== undefined) return { do: 'release', by }
+  if (isStateful(status) && isTrue(status, 'Committed')) return afterCommit(view)
   if (truth(status, 'Committed') !== 'Unknown') return WAIT
   return isFalse(status, 'Checkpointed') ? WAIT : beforeCommit(view)
 }
@@ -51,10 +58,28 @@ export function plan(view: SourceView): SourceAction {
  *
  * @returns undefined while it must hold
  */
-function releaseBy({ status, pod }: Pick<SourceView, 'status' | 'pod'>): 'thaw' | 'kill' | undefined {
+function releaseBy({
+  status,
+  pod,
+  entry,
+}: Pick<SourceView, 'status' | 'pod' | 'entry'>): 'thaw' | 'kill' | 'keep' | undefined {
   if (isFalse(status, 'Committed')) return 'thaw'
+  if (isFalse(status, 'Restored') && isStateful(status)) {
+    if (!isHopeless(status) || status.destination?.removedAt === undefined || pod === 'present') return undefined
+    return condition(status, 'Restored')?.reason === OWNER_GONE || entry === undefined ? 'kill' : 'keep'
+  }
   if (isFalse(status, 'Restored')) return status.destination?.removedAt === undefined ? undefined : 'thaw'
   return isTrue(status, 'Restored') && pod !== 'present' ? 'kill' : undefined
+}
+
+/** Of a StatefulSet: the process ends before the destination is made, the archive stays until that runs. */
+function afterCommit({ status, entry, pod, task }: SourceView): SourceAction {
+  const open = status.source?.emptiedAt === undefined
+  // Without a journal entry too: what is frozen would keep kubelet from taking the pod down.
+  if (pod !== 'present' && (entry?.step === 'fenced' || (entry === undefined && open))) return { do: 'empty' }
+  if (entry?.step === 'emptied' && open) return { do: 'reportEmptied' }
+  if (!awaitsReturn(status) || task !== undefined) return WAIT
+  return entry === undefined ? { do: 'reportNoReturn' } : { do: 'deliver' }
 }
 
 function beforeCommit({ status, entry, task, frozen }: SourceView): SourceAction {

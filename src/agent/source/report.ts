@@ -1,6 +1,7 @@
 /** The source agent's writes into the status: pure changes that check on the newest status that they still may be made. */
 import { isTrue, truth, withCondition } from '../../api/conditions.ts'
 import type { MigrationStatus } from '../../api/migration.ts'
+import { awaitsReturn } from '../../api/stateful.ts'
 import type { SourceEntry } from './entry.ts'
 
 type Change = (status: MigrationStatus) => MigrationStatus
@@ -62,6 +63,28 @@ export const sent =
     if (status.transfer?.sentBytes === sentBytes || !isTrue(status, 'Checkpointed')) return status
     return { ...status, transfer: { ...status.transfer, sentBytes } }
   }
+
+/** The frozen processes are dead. */
+export const emptied =
+  (now: string): Change =>
+  (status) =>
+    status.source === undefined || status.source.emptiedAt !== undefined
+      ? status
+      : { ...status, source: { ...status.source, emptiedAt: now } }
+
+/** There is nothing to come back from. */
+export const noReturn =
+  (now: string): Change =>
+  (status) =>
+    awaitsReturn(status) ? withCondition(status, { type: 'Delivered', status: 'False', ...LOST.journal }, now) : status
+
+/** All that is left are the archives: the only copy of the pod's state. */
+export const kept =
+  ({ archives }: Pick<SourceEntry, 'archives'>): Change =>
+  (status) =>
+    status.source === undefined
+      ? status
+      : { ...status, source: { ...status.source, kept: archives.map(({ path }) => path) } }
 
 /** Nothing of the Migration is left on the source node. */
 export const cleaned =

@@ -1,7 +1,7 @@
 /** Is the webhook alive? Only the API server can say: it is asked to make a pod, as a dry run. */
 import { truth } from '../../api/conditions.ts'
 import type { Migration } from '../../api/migration.ts'
-import { PROBE_ANNOTATION, PROBED_ANNOTATION } from '../../api/names.ts'
+import { PROBE_ANNOTATION, PROBE_NAME, PROBED_ANNOTATION } from '../../api/names.ts'
 import type { Pod } from '../../api/pod.ts'
 import { PODS } from '../../api/resources.ts'
 import type { KubeClient } from '../../kube/client.ts'
@@ -31,7 +31,7 @@ export async function probeWebhook(
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { generateName: 'podferry-probe-', ...(status?.source?.owner ? asPodOfOwner : asProbe) },
+    metadata: { generateName: PROBE_NAME, ...(status?.source?.owner ? asPodOfOwner : asProbe) },
     spec,
   }
   try {

@@ -1,10 +1,11 @@
 /** Which Migration a creation is for, and what the pod becomes: docs/design/0003-owners.md. Pure. */
-import { isTrue, truth } from '../../api/conditions.ts'
+import { isFalse, isFinished, isTrue, truth } from '../../api/conditions.ts'
 import type { Migration } from '../../api/migration.ts'
 import { CANCEL_ANNOTATION, PROBED_ANNOTATION } from '../../api/names.ts'
 import type { Pod } from '../../api/pod.ts'
+import { isStateful } from '../../api/stateful.ts'
 import { unmarked } from '../owner.ts'
-import { waitingPod } from '../pods.ts'
+import { destinationPod, waitingPod } from '../pods.ts'
 import type { Creation, PatchOperation } from './review.ts'
 
 /** @returns whether this Migration may still get a destination from its owner, so that the webhook has to be asked */
@@ -12,7 +13,7 @@ export function needsReplacement({ metadata, status }: Migration): boolean {
   return (
     isTrue(status, 'Accepted') &&
     status?.mode === 'Live' &&
-    status.source?.owner !== undefined &&
+    status.source?.owner?.kind === 'ReplicaSet' &&
     status.destination?.podUID === undefined &&
     truth(status, 'Committed') === 'Unknown' &&
     metadata.deletionTimestamp === undefined &&
@@ -42,6 +43,40 @@ export function replacementPatch(migration: Migration, source: Pod, { object }: 
     { op: 'add', path: '/metadata/name', value: metadata.name },
     // What the owner has given it stays: by its labels the owner knows it.
     { op: 'add', path: '/metadata/labels', value: { ...metadata.labels, ...own.labels } },
+    { op: 'add', path: '/metadata/annotations', value: { ...own.annotations, ...metadata.annotations } },
+    { op: 'replace', path: '/spec', value: spec },
+  ]
+}
+
+/** @returns whether no pod of this name may be made by its StatefulSet but by way of the webhook; before the commit the webhook lets it pass */
+export const holdsName = ({ status }: Migration): boolean =>
+  isStateful(status) &&
+  isTrue(status, 'Accepted') &&
+  !isFalse(status, 'Committed') &&
+  !isTrue(status, 'Restored') &&
+  !isFinished(status)
+
+/** @returns the Migration that decides what becomes of this creation of a StatefulSet, if there is one */
+export const holderOf = (ownerUID: string, podName: string | undefined, migrations: readonly Migration[]) =>
+  migrations.find(
+    (migration) =>
+      holdsName(migration) &&
+      isTrue(migration.status, 'Committed') &&
+      migration.status?.source?.owner?.uid === ownerUID &&
+      migration.spec.podName === podName,
+  )
+
+/** @returns whether its state is where the pod is to run, and has not been given up there */
+export const isRestorable = ({ status }: Migration): boolean =>
+  isTrue(status, 'Delivered') && truth(status, 'Restored') === 'Unknown'
+
+/** The pod that the StatefulSet makes anew, turned into the one that is restored from the checkpoint. */
+export function successorPatch(migration: Migration, source: Pod, { object }: Creation): PatchOperation[] {
+  const { metadata, spec } = destinationPod(migration, source)
+  const own = object.metadata
+  return [
+    // The revision is the source's: a rollout that goes on meanwhile finds the pod to be of the old one, and replaces it as any other.
+    { op: 'add', path: '/metadata/labels', value: { ...own.labels, ...metadata.labels } },
     { op: 'add', path: '/metadata/annotations', value: { ...own.annotations, ...metadata.annotations } },
     { op: 'replace', path: '/spec', value: spec },
   ]

@@ -4,11 +4,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
+import { isStateful } from '../../api/stateful.ts'
 import type { KubeClient } from '../../kube/client.ts'
 import type { KeyPair } from '../certificates/issue.ts'
-import { claimReplacement } from './claim.ts'
-import { probedPatch, replacementPatch } from './replacement.ts'
-import { type Creation, type PatchOperation, parseReview, reviewAnswer } from './review.ts'
+import { claim } from './claim.ts'
+import { probedPatch, replacementPatch, successorPatch } from './replacement.ts'
+import { type Creation, parseReview, reviewAnswer, reviewRefusal } from './review.ts'
 
 export const ADMISSION_PORT = 9443
 /** etcd holds no object of more. */
@@ -63,26 +64,36 @@ async function serve(options: AdmissionOptions, request: IncomingMessage, respon
   try {
     const creation = parseReview(await bodyOf(request))
     if (!mayAct()) return send(response, 503, {})
-    send(response, 200, reviewAnswer(creation.uid, await answer(options, creation)))
+    send(response, 200, await answer(options, creation))
   } catch (error) {
-    // The API server goes on without us (failurePolicy Ignore); the Migration finds out and rolls back.
+    // The API server goes on without us (failurePolicy Ignore), and the Migration finds out and rolls back; of a StatefulSet it refuses the pod.
     log.warn({ err: error }, 'a creation was not answered')
     send(response, 500, {})
   }
 }
 
-async function answer({ client, log }: AdmissionOptions, creation: Creation): Promise<PatchOperation[] | undefined> {
-  if (creation.dryRun) return probedPatch(creation)
-  const claimed = await claimReplacement(client, creation, AbortSignal.timeout(ANSWER_MS))
-  if (!claimed) return undefined
+async function answer({ client, log }: AdmissionOptions, creation: Creation): Promise<object> {
+  const { uid } = creation
+  if (creation.dryRun) return reviewAnswer(uid, probedPatch(creation))
+  const claimed = await claim(client, creation, AbortSignal.timeout(ANSWER_MS))
+  if (!claimed) return reviewAnswer(uid, undefined)
   const { migration, source } = claimed
-  const patch = replacementPatch(migration, source, creation)
   const { namespace, name } = migration.metadata
-  log.info(
-    { migration: `${namespace}/${name}`, pod: source.metadata.name, owner: migration.status?.source?.owner?.name },
-    'replacement claimed',
-  )
-  return patch
+  const about = {
+    migration: `${namespace}/${name}`,
+    pod: migration.spec.podName,
+    owner: migration.status?.source?.owner?.name,
+  }
+  if (!source) {
+    log.info(about, 'a pod was kept from being made before its state is there')
+    return reviewRefusal(
+      uid,
+      `pod ${migration.spec.podName} is being moved by Migration ${name} and waits for its state`,
+    )
+  }
+  log.info(about, 'replacement claimed')
+  const patch = isStateful(migration.status) ? successorPatch : replacementPatch
+  return reviewAnswer(uid, patch(migration, source, creation))
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest()

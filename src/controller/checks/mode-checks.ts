@@ -3,10 +3,11 @@ import { blocks, type Finding, isBlocking, messageOf, warns } from '../../api/fi
 import type { MigrationSpec } from '../../api/migration.ts'
 import { LIVE_LABEL, RUNTIME_CLASS } from '../../api/names.ts'
 import { factsOf } from '../../api/node-facts.ts'
+import { isStatefulPod } from '../owner.ts'
 import { type Candidate, type Check, findingsOf } from './check.ts'
 import { disk } from './fact-checks.ts'
-import { bare, webhook } from './owner-checks.ts'
-import { type Mode, volumes } from './volume-checks.ts'
+import { bare, ownName, webhook } from './owner-checks.ts'
+import { type Mode, volumeReach, volumes } from './volume-checks.ts'
 
 const registry: Check = ({ destinationName, snapshot }) =>
   snapshot.registries.has(destinationName)
@@ -69,9 +70,11 @@ const liveNodes: Check = ({ source, destination }) =>
     )
   })
 
+const statefulWebhook: Check = (candidate) => (isStatefulPod(candidate.pod) ? webhook(candidate) : undefined)
+
 const CHECKS: Record<Mode, readonly Check[]> = {
-  Live: [volumes('Live'), runtimeClass, liveNodes, webhook],
-  Image: [volumes('Image'), bare, registry, restores, disk, foreignClass],
+  Live: [ownName, volumes('Live'), runtimeClass, liveNodes, webhook],
+  Image: [volumes('Image'), volumeReach, bare, registry, restores, disk, foreignClass, statefulWebhook],
 }
 
 /** What a node lacks for one of them. */
@@ -79,7 +82,9 @@ export const eitherMode: readonly Check[] = [liveNodes, registry, restores]
 
 /** What can be said of the volumes before a destination is known: no mode that spec.mode allows moves them. */
 export const anyModeMoves: Check = (candidate) =>
-  volumes(candidate.snapshot.migration.spec.mode === 'Image' ? 'Image' : 'Live')(candidate)
+  volumes(candidate.snapshot.migration.spec.mode === 'Image' || isStatefulPod(candidate.pod) ? 'Image' : 'Live')(
+    candidate,
+  )
 
 export interface Choice {
   /** Undefined when something in `findings` blocks every mode that is allowed. */
@@ -108,6 +113,7 @@ export function chooseMode(candidate: Candidate, asked: MigrationSpec['mode']): 
   }
   // Image is no way out for an owned pod, so what Live lacks is the one thing to say.
   if (notImage.code === 'OwnerNeedsLive') return { findings: live.findings }
+  if (notLive.code === 'OwnerNeedsImage') return { findings: image.findings }
   const both = live.findings.filter((finding) => !image.findings.some((other) => other.what === finding.what))
   if (both.length === 0) return { findings: image.findings }
   const why = `${notImage.remedy}. Nor is mode Live possible: ${messageOf(notLive)}`

@@ -1,7 +1,7 @@
 /** What the pod's owner forbids: docs/design/0003-owners.md. */
 import { blocks } from '../../api/finding.ts'
 import { HASH_LABEL } from '../../api/names.ts'
-import { controllerOf, ownerOf } from '../owner.ts'
+import { controllerOf, goneFrom, isStatefulPod, ownerOf } from '../owner.ts'
 import type { Check } from './check.ts'
 
 const kind: Check = ({ pod }) => {
@@ -17,14 +17,14 @@ const kind: Check = ({ pod }) => {
         'OwnerNotSupported',
         whose,
         'its owner would replace it when it leaves',
-        `this version moves bare pods and pods of a Deployment, which carry label ${HASH_LABEL}`,
+        `this version moves bare pods, pods of a StatefulSet, and pods of a Deployment, which carry label ${HASH_LABEL}`,
       )
 }
 
 /** The ReplicaSet has to be there to make the replacement, and to know its pods by the label that is taken away. */
 const replicaSet: Check = ({ pod, snapshot: { owner } }) => {
   const wanted = ownerOf(pod)
-  if (!wanted) return undefined
+  if (wanted?.kind !== 'ReplicaSet') return undefined
   const whose = `ReplicaSet ${wanted.name}, the owner of pod ${pod.metadata.name},`
   if (owner?.metadata.uid !== wanted.uid || owner.metadata.deletionTimestamp)
     return blocks('OwnerGone', `${whose} is gone or being deleted`, 'the pod goes with it', 'move its successor')
@@ -38,7 +38,27 @@ const replicaSet: Check = ({ pod, snapshot: { owner } }) => {
       )
 }
 
-export const ownerChecks: readonly Check[] = [kind, replicaSet]
+const statefulSet: Check = ({ pod, snapshot: { owner } }) => {
+  const wanted = ownerOf(pod)
+  if (wanted?.kind !== 'StatefulSet') return undefined
+  const gone = goneFrom(owner, wanted, pod.metadata.name)
+  return gone === undefined
+    ? undefined
+    : blocks('OwnerGone', gone, `pod ${pod.metadata.name} goes with it`, 'move another of its pods')
+}
+
+export const ownerChecks: readonly Check[] = [kind, replicaSet, statefulSet]
+
+/** Two pods of one name can't be, so none can wait while the other runs. */
+export const ownName: Check = ({ pod }) =>
+  isStatefulPod(pod)
+    ? blocks(
+        'OwnerNeedsImage',
+        `pod ${pod.metadata.name} belongs to StatefulSet ${ownerOf(pod)?.name}`,
+        'the pod at the destination has the same name, so it can be made only when the source is gone, and that is mode Image',
+        'use mode Image or Auto',
+      )
+    : undefined
 
 export const webhookDead = (words: string) =>
   blocks(
@@ -57,13 +77,12 @@ export const webhook: Check = ({ pod, snapshot }) =>
 /** In mode Image the destination is made after the commit, and nothing waits in the meantime. */
 export const bare: Check = ({ pod }) => {
   const owner = ownerOf(pod)
-  return (
-    owner &&
-    blocks(
-      'OwnerNeedsLive',
-      `pod ${pod.metadata.name} belongs to ReplicaSet ${owner.name}`,
-      'a pod with an owner moves in mode Live only',
-      'use mode Live or Auto',
-    )
-  )
+  return owner?.kind === 'ReplicaSet'
+    ? blocks(
+        'OwnerNeedsLive',
+        `pod ${pod.metadata.name} belongs to ReplicaSet ${owner.name}`,
+        'a pod with an owner moves in mode Live only',
+        'use mode Live or Auto',
+      )
+    : undefined
 }

@@ -1,7 +1,8 @@
 /** Which volumes a mode can take along, and why not. */
 import { blocks, type Finding } from '../../api/finding.ts'
 import type { MigrationStatus } from '../../api/migration.ts'
-import type { Pod, Volume } from '../../api/pod.ts'
+import type { Node, NodeSelectorTerm, Pod, Volume } from '../../api/pod.ts'
+import { isStatefulPod } from '../owner.ts'
 import type { Check } from './check.ts'
 
 export type Mode = NonNullable<MigrationStatus['mode']>
@@ -14,6 +15,8 @@ export interface ClaimFacts {
   /** Where the bytes lie: on one node, or where others can have them; undefined: not bound, or not to be seen. */
   place: 'node' | 'elsewhere' | undefined
   accessModes: readonly string[]
+  /** Labels of the nodes that can have it; any of the terms will do. Undefined: all of them can. */
+  terms?: readonly NodeSelectorTerm[]
 }
 
 export const volumes =
@@ -39,13 +42,15 @@ function volumeFinding(
       'use storage that several nodes can attach, or leave the pod where it is',
     )
   }
+  // The source's object is gone, and with it its mount, before the destination is made.
+  if (claim !== undefined && mode === 'Image' && isStatefulPod(pod)) return undefined
   if (claim !== undefined) return remoteClaim(volume.name, claim, claims?.[claim]?.accessModes ?? [])
   const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown'
   return blocks(
     'VolumeNotSupported',
     `volume ${volume.name} is of kind ${kind}`,
     `mode ${mode} does not move its contents (it moves ${kinds.join(', ')})`,
-    mode === 'Image' && volume.emptyDir
+    mode === 'Image' && volume.emptyDir && !isStatefulPod(pod)
       ? 'use mode Live, or remove the volume'
       : 'remove the volume or keep the pod where it is',
   )
@@ -63,6 +68,33 @@ function remoteClaim(name: string, claim: string, accessModes: readonly string[]
     isShared
       ? 'let the program keep such data behind a service, or delete the pod and make it anew on the other node'
       : 'delete the pod and make it anew on the other node: the volume follows, the memory does not',
+  )
+}
+
+/** Claims of volumes that not every node can have: zones, racks. */
+export const volumeReach: Check = ({ pod, destination, destinationName, snapshot: { claims } }) =>
+  (pod.spec.volumes ?? []).flatMap(({ name, persistentVolumeClaim: claim }) => {
+    const terms = claim && claims?.[claim.claimName]?.terms
+    if (!terms || !destination || terms.some((term) => matches(term, destination))) return []
+    return blocks(
+      'VolumeOutOfReach',
+      `volume ${name} is claim ${claim.claimName}, whose volume node ${destinationName} can't have (nodeAffinity)`,
+      'it can be mounted only on the nodes that it names',
+      'choose one of those: kubectl describe pv',
+    )
+  })
+
+function matches({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm, { metadata }: Node): boolean {
+  const holds = (value: string | undefined, operator: string, values: readonly string[]): boolean => {
+    if (operator === 'In') return value !== undefined && values.includes(value)
+    if (operator === 'NotIn') return value === undefined || !values.includes(value)
+    if (operator === 'Exists') return value !== undefined
+    // What else there is compares numbers, which no storage driver uses: not surely right, so not taken.
+    return operator === 'DoesNotExist' && value === undefined
+  }
+  return (
+    matchExpressions.every(({ key, operator, values = [] }) => holds(metadata.labels?.[key], operator, values)) &&
+    matchFields.every(({ operator, values = [] }) => holds(metadata.name, operator, values))
   )
 }
 

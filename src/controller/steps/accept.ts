@@ -2,7 +2,7 @@
 import { truth } from '../../api/conditions.ts'
 import { type Finding, type Refusal, refusalIn } from '../../api/finding.ts'
 import { judgeNode, podFindings } from '../checks/preflight.ts'
-import { ownerOf } from '../owner.ts'
+import { isStatefulPod, ownerOf } from '../owner.ts'
 import { containersOf, destinationPodName, pullPod } from '../pods.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
@@ -43,7 +43,10 @@ export const accept: Step = (snapshot, now) => {
   const node = sourcePod.spec.nodeName ?? ''
   const owner = ownerOf(sourcePod)
   const why = because === undefined ? '' : `; not Live: ${because}`
-  const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination} in mode ${mode}${why}${warningsIn([...ofPod, ...findings])}`
+  const standstill = isStatefulPod(sourcePod)
+    ? '; it stands still until all of its memory is there, the source is gone and its StatefulSet has made it anew: seconds to minutes'
+    : ''
+  const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination} in mode ${mode}${why}${standstill}${warningsIn([...ofPod, ...findings])}`
   return write(snapshot, now, [{ type: 'Accepted', status: 'True', reason: 'PreflightPassed', message }, pending], {
     mode,
     source: { node, podUID: sourcePod.metadata.uid, ...(owner ? { owner } : {}) },

@@ -18,7 +18,7 @@ export const releaseSource: Step = (snapshot, now) => {
   const { migration, sourcePod, webhook } = snapshot
   const { status } = migration
   const { source, destination } = status ?? {}
-  if (!source?.owner || truth(status, 'Committed') !== 'Unknown' || !sourcePod) return undefined
+  if (source?.owner?.kind !== 'ReplicaSet' || truth(status, 'Committed') !== 'Unknown' || !sourcePod) return undefined
   if (!destination || destination.podUID !== undefined) return undefined
   // The replacement takes the room that the pull pod has held for it.
   const removal = pullPodRemoval(snapshot)
@@ -43,7 +43,7 @@ export function replacementFinding({ migration, webhook }: Snapshot, now: Date):
     const { code: reason, ...finding } = webhookDead(webhook.dead)
     return { reason, message: messageOf({ code: reason, ...finding }) }
   }
-  if (since(source.releasedAt) < REPLACEMENT_PATIENCE_MS) return undefined
+  if (source.owner.kind !== 'ReplicaSet' || since(source.releasedAt) < REPLACEMENT_PATIENCE_MS) return undefined
   const why =
     destination?.claim === undefined
       ? 'it was scaled down meanwhile, or the API server could not ask the webhook'

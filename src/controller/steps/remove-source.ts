@@ -1,9 +1,10 @@
 /** Steps 10 to 13: the destination runs, so the source may go. */
 import { condition, isTrue, rollbackCause } from '../../api/conditions.ts'
 import { isPodReady } from '../../api/pod.ts'
+import { isSentBack, isStateful } from '../../api/stateful.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { pullPodRemoval, type Step, write } from '../step.ts'
-import { succeeded } from '../summary.ts'
+import { rolledBack, succeeded } from '../summary.ts'
 
 /** The program is frozen and will be killed by the agent; kubelet only has to take the pod down. */
 const GRACE_SECONDS = 1
@@ -28,7 +29,7 @@ export const removeSource: Step = (snapshot, now) => {
   if (status?.mode === 'Live' && !isTrue(status, 'Delivered')) return undefined
 
   const source = sourcePod?.metadata.uid === status?.source?.podUID ? sourcePod : undefined
-  if (source && isUncounted(snapshot, now)) return { requeueAfterMs: SETTLE_MS }
+  if ((source || isStateful(status)) && isUncounted(snapshot, now)) return { requeueAfterMs: SETTLE_MS }
   const isDeleted = source?.metadata.deletionTimestamp !== undefined
   const isEmpty = status?.source?.cleanedAt !== undefined && source?.metadata.deletionGracePeriodSeconds !== AT_ONCE
   // Deleted first: kubelet starts what it finds dead in a pod that is not.
@@ -50,13 +51,14 @@ export const removeSource: Step = (snapshot, now) => {
   }
   const destinationClean = status?.destination?.cleanedAt || !nodeNamed(snapshot, status?.destination?.node)
   if (!destinationClean) return { requeueAfterMs: SETTLE_MS }
-  return pullPodRemoval(snapshot) ?? succeeded(snapshot, now)
+  return pullPodRemoval(snapshot) ?? (isSentBack(status) ? rolledBack(snapshot, now) : succeeded(snapshot, now))
 }
 
 /** As long as kubelet has not said that the destination is Ready, owners do not count it and Services do not lead to it. */
 function isUncounted({ migration, sourcePod, destinationPod }: Snapshot, now: Date): boolean {
   const restoredAt = condition(migration.status, 'Restored')?.lastTransitionTime
-  if (!sourcePod || !destinationPod || restoredAt === undefined) return false
-  if (!isPodReady(sourcePod) || sourcePod.metadata.deletionTimestamp || isPodReady(destinationPod)) return false
+  if (!destinationPod || restoredAt === undefined || isPodReady(destinationPod)) return false
+  // Of a StatefulSet the source is gone already, and was Ready for all we know.
+  if (!isStateful(migration.status) && (!isPodReady(sourcePod) || sourcePod?.metadata.deletionTimestamp)) return false
   return now.getTime() - Date.parse(restoredAt) < READY_PATIENCE_MS
 }

@@ -1,6 +1,7 @@
 /** Steps 8 and 9: after the commit the destination pod is made once; its agent says whether it runs from the checkpoint. */
 import { isTrue, rollbackCause, truth } from '../../api/conditions.ts'
 import { MIGRATION_UID_LABEL } from '../../api/names.ts'
+import { isStateful } from '../../api/stateful.ts'
 import { destinationPod, destinationPodName } from '../pods.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
@@ -15,7 +16,8 @@ export const restore: Step = (snapshot, now) => {
   const { status } = migration
   // Another pod may have taken the name since: only the accepted one may be copied.
   const sourcePod = snapshot.sourcePod?.metadata.uid === status?.source?.podUID ? snapshot.sourcePod : undefined
-  if (!isTrue(status, 'Committed') || status?.mode === 'Live' || rollbackCause(status)) return undefined
+  if (!isTrue(status, 'Committed') || status?.mode === 'Live' || isStateful(status)) return undefined
+  if (rollbackCause(status)) return undefined
   const away = outage(snapshot, now)
   if (away || truth(status, 'Restored') !== 'Unknown') return away
 

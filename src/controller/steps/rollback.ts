@@ -6,6 +6,7 @@ import { type Plan, pullPodRemoval, type Step, write } from '../step.ts'
 import { refused, rolledBack } from '../summary.ts'
 import { handBack, handBackWith } from './hand-back.ts'
 import { isByPerson, outage } from './outage.ts'
+import { sendBack } from './restore-stateful.ts'
 
 export const rollback: Step = (snapshot, now) => {
   if (!rollbackCause(snapshot.migration.status)) return undefined
@@ -16,6 +17,7 @@ export const rollback: Step = (snapshot, now) => {
     outage(snapshot, now) ??
     removal ??
     personsProof(snapshot, now) ??
+    sendBack(snapshot, now) ??
     pullPodRemoval(snapshot) ??
     cleanUp(snapshot) ??
     handBack(snapshot, now) ??

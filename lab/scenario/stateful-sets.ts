@@ -1,0 +1,88 @@
+/** A StatefulSet of one book-keeper, whose book lies on a claim that both nodes can have, one after the other. */
+import type { Pod } from '../../src/api/pod.ts'
+import { PODS } from '../../src/api/resources.ts'
+import type { KubeClient } from '../../src/kube/client.ts'
+import type { KubeObject, Resource } from '../../src/kube/resource.ts'
+import { kubectl } from '../cluster.ts'
+import { SHARED_DRIVER } from '../shared-volume.ts'
+import { eventually } from './eventually.ts'
+import { type ledgerPod, podOrUndefined } from './pods.ts'
+
+interface Applied extends KubeObject {
+  spec: object
+}
+
+const STATEFUL_SETS: Resource<Applied> = { group: 'apps', version: 'v1', plural: 'statefulsets', namespaced: true }
+const VOLUMES: Resource<Applied> = { group: '', version: 'v1', plural: 'persistentvolumes', namespaced: false }
+
+const CLASS = 'shared'
+
+interface Options {
+  name: string
+  /** Where each pod's volume is mounted. */
+  mountPath: string
+  accessMode: 'ReadWriteOnce' | 'ReadWriteMany'
+  /** What each pod runs. */
+  spec: ReturnType<typeof ledgerPod>['spec']
+}
+
+/** Creates it, one replica, with the volume that its claim is bound to, and waits until the pod runs. */
+export async function runStatefulSet(
+  client: KubeClient,
+  { name, mountPath, accessMode, spec: pinned }: Options,
+): Promise<Pod> {
+  const { nodeName: _any, containers, ...spec } = pinned
+  const labels = { app: name }
+  await client.create(VOLUMES, {
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name: `${name}-0` },
+    spec: {
+      capacity: { storage: '64Mi' },
+      accessModes: [accessMode],
+      storageClassName: CLASS,
+      persistentVolumeReclaimPolicy: 'Retain',
+      claimRef: { namespace: 'default', name: claimOf(`${name}-0`) },
+      // A folder of its own for each run: what an earlier one has left is not this one's.
+      flexVolume: { driver: SHARED_DRIVER, options: { share: `${name}-${Date.now()}` } },
+    },
+  })
+  const claim = {
+    metadata: { name: 'data' },
+    spec: { accessModes: [accessMode], storageClassName: CLASS, resources: { requests: { storage: '64Mi' } } },
+  }
+  const mounted = containers.map((container) => ({ ...container, volumeMounts: [{ name: 'data', mountPath }] }))
+  await client.create(STATEFUL_SETS, {
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      replicas: 1,
+      serviceName: name,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { ...spec, containers: mounted } },
+      volumeClaimTemplates: [claim],
+    },
+  })
+  return await eventually(
+    `pod ${name}-0 runs`,
+    async () => {
+      const pod = await podOrUndefined(client, 'default', `${name}-0`)
+      return pod?.status?.phase === 'Running' ? pod : undefined
+    },
+    60_000,
+  )
+}
+
+const claimOf = (podName: string) => `data-${podName}`
+
+/** With its pods, claims and volumes. */
+export async function removeStatefulSet(client: KubeClient, name: string): Promise<void> {
+  await kubectl(['delete', 'statefulset', name, '--ignore-not-found', '--wait=false'])
+  await eventually(`the pods of ${name} are gone`, async () => (await podsUnder(client, name)).length === 0, 60_000)
+  await kubectl(['delete', 'pvc', claimOf(`${name}-0`), '--ignore-not-found'])
+  await kubectl(['delete', 'pv', `${name}-0`, '--ignore-not-found'])
+}
+
+export const podsUnder = async (client: KubeClient, app: string): Promise<Pod[]> =>
+  (await client.list(PODS, { namespace: 'default', labelSelector: `app=${app}` })).items
