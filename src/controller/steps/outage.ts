@@ -4,6 +4,7 @@
  */
 import { type ConditionType, condition, isTrue, rollbackCause, truth } from '../../api/conditions.ts'
 import { isNodeReady } from '../../api/pod.ts'
+import { isStateful } from '../../api/stateful.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { type Plan, write } from '../step.ts'
 
@@ -28,8 +29,11 @@ function nameOf(snapshot: Snapshot): string {
   return `node ${snapshot.migration.status?.destination?.node}${since}`
 }
 
-const lostMessage = (snapshot: Snapshot) =>
-  `${nameOf(snapshot)} went silent after the commit; the source stays frozen until the node is back. If it is off for good: podferry recover --resume-source`
+function lostMessage(snapshot: Snapshot): string {
+  const { status } = snapshot.migration
+  const state = isStateful(status) ? `its checkpoint stays on node ${status?.source?.node}` : 'the source stays frozen'
+  return `${nameOf(snapshot)} went silent after the commit; ${state} until the node is back. If it is off for good: podferry recover --resume-source`
+}
 
 /** What the summary says from a person's word on. */
 export const personsMessage = (snapshot: Snapshot): string =>
