@@ -14,6 +14,11 @@ export function parseStat(line: string): ProcessIdentity & { state: string } {
   return { pid: Number.parseInt(line, 10), state: rest[0] ?? '', startTime: rest[19] ?? '' }
 }
 
+/** @param line as for `parseStat`. */
+export function parentOf(line: string): number {
+  return Number(line.slice(line.lastIndexOf(')') + 2).split(' ')[1])
+}
+
 /** @returns whether exactly this process still runs. A zombie does not, once its other threads are gone: until then they hold its sockets. */
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   const line = await readIfThere(`/proc/${identity.pid}/stat`)

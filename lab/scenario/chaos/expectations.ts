@@ -116,7 +116,7 @@ const EXPECTED = {
     paging: ['PagesLost', MOVED],
     removing: [MOVED],
   },
-  'runc killed at the destination': { restoring: ['RestoreFailed', 'RestoreLost'], paging: [MOVED] },
+  'runc killed at the destination': { restoring: ['RestoreFailed', 'RestoreLost'] },
   'wrapper killed': GATE_ENDED,
   'page keeper killed at the source': {
     // Not started: killed before it could say where it listens.

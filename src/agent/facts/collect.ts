@@ -1,6 +1,7 @@
 /** What this node can do and has, as far as preflight asks. What can't be found out is left out. */
 import { access, readFile, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeFacts } from '../../api/node-facts.ts'
 import { findContainerd } from '../install/containerd-process.ts'
 import type { LiveAbility } from '../install/live.ts'
@@ -87,15 +88,22 @@ export async function quickFacts(sources: FactSources): Promise<Part> {
   }
 }
 
-async function runtimeFacts({ cri }: FactSources): Promise<Pick<NodeFacts, 'image' | 'runtime'>> {
-  try {
-    const [version, info] = await Promise.all([cri.version(), cri.statusInfo()])
-    return {
-      runtime: `${version.runtimeName} ${version.runtimeVersion.replace(/^v/, '')}`,
-      image: restoreSupport(version, info),
+/** A runtime that starts anew answers again within this time: that is no reason to refuse a move. */
+const RUNTIME_PATIENCE_MS = 10_000
+const RUNTIME_AGAIN_MS = 500
+
+async function runtimeFacts({ cri, now }: FactSources): Promise<Pick<NodeFacts, 'image' | 'runtime'>> {
+  for (const end = now().getTime() + RUNTIME_PATIENCE_MS; ; await sleep(RUNTIME_AGAIN_MS)) {
+    try {
+      const [version, info] = await Promise.all([cri.version(), cri.statusInfo()])
+      return {
+        runtime: `${version.runtimeName} ${version.runtimeVersion.replace(/^v/, '')}`,
+        image: restoreSupport(version, info),
+      }
+    } catch (error) {
+      const message = `the container runtime does not answer: ${(error as Error).message}`
+      if (now().getTime() >= end) return { image: { able: false, message } }
     }
-  } catch (error) {
-    return { image: { able: false, message: `the container runtime does not answer: ${(error as Error).message}` } }
   }
 }
 

@@ -100,3 +100,23 @@ test("CRIU's complaints, a clock that is ahead, and cgroup version 1 are told", 
   assert.deepEqual({ clockAheadSeconds, cgroup, cpu }, { clockAheadSeconds: 10, cgroup: 1, cpu: undefined })
   await rm(root, { recursive: true })
 })
+
+test('a runtime that starts anew is asked again; one that stays silent is told of', async () => {
+  const root = await scratch({})
+  const sources = sourcesOn(root, { code: 0, stderr: '' }, 60_000)
+  let asked = 0
+  const version = async () => {
+    asked += 1
+    if (asked === 1) throw new Error('ECONNREFUSED')
+    return sources.cri.version()
+  }
+  assert.deepEqual((await quickFacts({ ...sources, cri: { ...sources.cri, version } })).image, { able: true })
+  assert.equal(asked, 2)
+
+  let seconds = 60
+  const now = () => new Date(seconds++ * 6_000)
+  const silent = { ...sources.cri, version: () => Promise.reject(new Error('ECONNREFUSED')) }
+  const { image } = await quickFacts({ ...sources, cri: silent, now })
+  assert.deepEqual(image, { able: false, message: 'the container runtime does not answer: ECONNREFUSED' })
+  await rm(root, { recursive: true })
+})
