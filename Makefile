@@ -54,7 +54,7 @@ check: deps ## Run everything that CI runs but component and end-to-end tests.
 	npm run --silent check
 
 .PHONY: chaos
-chaos: deps ## Move pods live under blows at every step, see docs/testing.md. RUNS=200 SEED=1 ONLY=text SKIP=0 OWNER=Deployment RESULTS=file.
+chaos: deps ## Move pods live under blows at every step, see docs/testing.md. RUNS=200 SEED=1 ONLY=text SKIP=0 OWNER=Deployment CONTAINERS=2 RESULTS=file.
 	bin/lab up
 	bin/lab enter $(NODE) test/chaos/chaos.ts
 

@@ -29,6 +29,8 @@ import { pause } from './source/tasks.ts'
 export interface LiveOptions {
   nodeAddress: string
   kubeletRoot: string
+  /** The runtime's storage on the node. */
+  runtimeRoot: string
   runtimeSocket: string
   pageBytesPerSecond: number | undefined
   identity: IdentityHolder
@@ -43,7 +45,8 @@ export interface LiveOptions {
 
 export async function createLive(ctx: AgentContext, options: LiveOptions) {
   const { hostRoot, log, client, nodeName } = ctx
-  const { nodeAddress, kubeletRoot, runtimeSocket, identity, fence, cri, uploads, recorder, wake } = options
+  const { nodeAddress, kubeletRoot, runtimeRoot, runtimeSocket, identity, fence, cri, uploads, recorder, wake } =
+    options
   const journal = await openJournal({ folder: join(hostRoot, LIVE_JOURNAL_FOLDER), schema: liveEntrySchema, log })
   const jobs = createJobs(hostRoot)
   const keepers = createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond: options.pageBytesPerSecond })
@@ -60,7 +63,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
     sleep: pause,
   })
   const destination = createLiveDestination(ctx, {
-    ...{ cri, fence, jobs, keepers, uploads, kubeletRoot },
+    ...{ cri, fence, jobs, keepers, uploads, kubeletRoot, runtimeRoot },
     files: { unpackFiles, unpackImages },
     node: nodeCommands,
     mounts: nodeMounts(hostRoot),

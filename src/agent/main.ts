@@ -83,6 +83,7 @@ export async function runAgent(
   const live = await createLive(ctx, {
     ...{ nodeAddress, kubeletRoot, identity, fence, cri, uploads, recorder, wake },
     runtimeSocket: settings.runtimeSocket,
+    runtimeRoot: settings.runtimeRoot,
     pageBytesPerSecond: settings.pageBytesPerSecond,
     isIdle: () => open().length === 0,
   })

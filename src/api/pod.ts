@@ -18,6 +18,7 @@ export interface Container {
   volumeMounts?: { name: string; mountPath: string; readOnly?: boolean; mountPropagation?: string }[]
   volumeDevices?: { name: string; devicePath: string }[]
   livenessProbe?: Probe
+  lifecycle?: { postStart?: object }
   securityContext?: { privileged?: boolean; seccompProfile?: SeccompProfile }
 }
 

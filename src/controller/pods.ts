@@ -158,11 +158,13 @@ const PULL_ONLY = ['/podferry-pull-only']
  * plugins, which an agent could do only with rights to read every secret. Without a destination node it also lets the
  * scheduler pick one by the source's own constraints and requests.
  *
+ * In mode Live it comes beside the destination pod, which has taken its room already.
+ *
  * @param excludedNodes names of nodes that can't be the destination
  */
 export function pullPod(migration: Migration, source: Pod, excludedNodes: string[]): NewPod {
   const { containers, imagePullSecrets, tolerations, nodeSelector, serviceAccountName } = source.spec
-  const node = migration.status?.destination?.node
+  const { node, podUID } = migration.status?.destination ?? {}
   const elsewhere = {
     nodeAffinity: {
       requiredDuringSchedulingIgnoredDuringExecution: {
@@ -195,7 +197,7 @@ export function pullPod(migration: Migration, source: Pod, excludedNodes: string
         image: imageID,
         imagePullPolicy: 'IfNotPresent',
         command: PULL_ONLY,
-        ...(containers[index]?.resources ? { resources: containers[index].resources } : {}),
+        ...(containers[index]?.resources && podUID === undefined ? { resources: containers[index].resources } : {}),
       })),
     },
   }

@@ -43,7 +43,9 @@ export async function inClusterConnection(options: InClusterOptions = {}): Promi
   if (!host || !port) throw notInCluster('KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set')
   const token = new RotatedFile(`${directory}/token`, clock)
   const ca = new RotatedFile(`${directory}/ca.crt`, clock)
-  await Promise.all([token.read(), ca.read()])
+  // In turn, so that the same lack is told in the same words.
+  await token.read()
+  await ca.read()
   const namespace = await readFile(`${directory}/namespace`, 'utf8').catch(() => 'default')
   const agents = new AgentCache()
   return {

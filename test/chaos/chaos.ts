@@ -1,6 +1,6 @@
 /**
- * `make chaos [RUNS=200] [SEED=1] [ONLY=text] [SKIP=0] [OWNER=Deployment] [RESULTS=file]`: live migrations under blows at every step. Every pair of blow and
- * step comes before any comes twice; the moment within the step is drawn. Runs that did not hit do not count. Exits 1 when anything
+ * `make chaos [RUNS=200] [SEED=1] [ONLY=text] [SKIP=0] [OWNER=Deployment] [CONTAINERS=2] [RESULTS=file]`: live migrations under blows at
+ * every step. Every pair of blow and step comes before any comes twice; the moment within the step is drawn. Runs that did not hit do not count. Exits 1 when anything
  * was violated.
  */
 import { appendFile } from 'node:fs/promises'
@@ -8,7 +8,7 @@ import { inspect } from 'node:util'
 import { node } from '../../lab/cluster.ts'
 import { publishFromHost } from '../../lab/images/publish.ts'
 import { NODES } from '../../lab/places.ts'
-import { type Home, newHome, removeAll } from '../../lab/scenario/chaos/home.ts'
+import { type Home, type HomeOptions, newHome, removeAll } from '../../lab/scenario/chaos/home.ts'
 import { type Aim, createPlanner } from '../../lab/scenario/chaos/plan.ts'
 import { chaosRun, type Outcome, prepareNode } from '../../lab/scenario/chaos/run.ts'
 import { countsOf, lineOf, tableOf } from '../../lab/scenario/chaos/tally.ts'
@@ -16,8 +16,11 @@ import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { startNodeWitness } from '../../lab/scenario/node-witness.ts'
 
-const { RUNS = '200', SEED = '1', ONLY = '', SKIP = '0', RESULTS, OWNER } = process.env
-const owner = OWNER === 'Deployment' ? 'Deployment' : 'none'
+const { RUNS = '200', SEED = '1', ONLY = '', SKIP = '0', RESULTS, OWNER, CONTAINERS } = process.env
+const kind: HomeOptions = {
+  owner: OWNER === 'Deployment' ? 'Deployment' : 'none',
+  containers: CONTAINERS === '2' ? 2 : 1,
+}
 const seed = Number(SEED)
 const planner = createPlanner({ seed, only: ONLY, skip: Number(SKIP) })
 
@@ -35,7 +38,7 @@ let home: Home | undefined
 
 async function oneRun(aim: Aim): Promise<Outcome> {
   try {
-    home ??= await newHome(client, witness, `chaos-${seed}-${all.length + 1}`, owner)
+    home ??= await newHome(client, witness, `chaos-${seed}-${all.length + 1}`, kind)
     return await chaosRun(client, witness, home, aim)
   } catch (error) {
     // The lab itself did not do what it should: that proves nothing, and must not pass for a proof.

@@ -97,7 +97,7 @@ const PODS_REFUSED: Row[] = [
   ['hostnetwork', 'HostNamespaces', /Remove hostNetwork/, { hostNetwork: true }],
   ['hostipc', 'HostNamespaces', /Remove hostIPC/, { hostIPC: true }],
   ['shared', 'SharedProcessNamespace', /Remove it/, { shareProcessNamespace: true }],
-  ['sidecar', 'SeveralContainers', /of their own/, { initContainers: [{ ...second, restartPolicy: 'Always' }] }],
+  ['sidecar', 'SeveralContainers', /of its own/, { initContainers: [{ ...second, restartPolicy: 'Always' }] }],
   ['terminal', 'Terminal', /tty: false/, {}, { tty: true }],
   ['gpu', 'DeviceRequested', /leave/, {}, { resources: { limits: { 'test.example/gpu': '1' } } }],
   [

@@ -3,6 +3,7 @@ import { FINALIZER } from '../../../src/api/names.ts'
 import type { Pod } from '../../../src/api/pod.ts'
 import { MIGRATIONS, PODS } from '../../../src/api/resources.ts'
 import type { KubeClient } from '../../../src/kube/client.ts'
+import { imageRef } from '../../images.ts'
 import { NODES, type NodeName } from '../../places.ts'
 import { DEPLOYMENTS, ownerFaults, removeDeployment, runDeploymentOf } from '../deployments.ts'
 import { eventually } from '../eventually.ts'
@@ -16,8 +17,12 @@ export interface Home {
   deployment?: string
 }
 
-/** Who makes the pod: `make chaos OWNER=Deployment`. */
-export type HomeOwner = 'none' | 'Deployment'
+export interface HomeOptions {
+  /** Who makes the pod: `make chaos OWNER=Deployment`. */
+  owner?: 'none' | 'Deployment'
+  /** Of two the program is the first: it is restored while the second is still to come. `make chaos CONTAINERS=2`. */
+  containers?: 1 | 2
+}
 
 const NAMESPACE = 'default'
 const MEBIBYTES = 16
@@ -27,12 +32,16 @@ export async function newHome(
   client: KubeClient,
   witness: NodeWitness,
   name: string,
-  owner: HomeOwner = 'none',
+  { owner = 'none', containers = 1 }: HomeOptions = {},
 ): Promise<Home> {
   // One that was taken away by force speaks until kubelet has ended it: two at once would look like a violation.
   await eventually('nobody speaks', async () => witness.since(Date.now() - SILENCE_MS).length === 0, 120_000)
   const began = Date.now()
   const pod = ledgerPod({ name, node: 'node-1', witness: witness.target, mebibytes: MEBIBYTES })
+  const [main] = pod.spec.containers
+  if (containers === 2 && main) {
+    pod.spec.containers.push({ ...main, name: 'neighbour', image: imageRef('counter:1'), command: ['/counter', '100'] })
+  }
   const made = owner === 'none' ? await runPod(client, pod) : await runOwned(client, name, pod)
   await eventually('it counts', async () => witness.since(began).length > 10)
   const node = NODES.find((known) => known === made.spec.nodeName)

@@ -1,6 +1,7 @@
 /** The hook's own text, run by a real shell on a scratch root, against the agent's side of the claim. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +21,7 @@ before(async () => {
   const text = await readFile(new URL('../../../runtime/criu-fence', import.meta.url), 'utf8')
   hook = join(root, 'hook')
   const moved = text.replace(/(?<==|"| )\/(proc|run\/podferry|sys\/fs)\b/g, `${root}/$1`)
-  assert.equal(moved.split(root).length, 7, 'the hook names its places literally')
+  assert.equal(moved.split(root).length, 9, 'the hook names its places literally')
   await writeFile(hook, moved, { mode: 0o755 })
 })
 after(() => rm(root, { recursive: true }))
@@ -45,9 +46,9 @@ async function pod(version: 1 | 2): Promise<PodCgroup> {
   return cgroup
 }
 
-const run = (action: string, cwd = '/'): Promise<number> =>
+const run = (action: string, cwd = '/', pid = PID): Promise<number> =>
   new Promise((resolve) => {
-    const env = { CRTOOLS_SCRIPT_ACTION: action, CRTOOLS_INIT_PID: PID }
+    const env = { CRTOOLS_SCRIPT_ACTION: action, CRTOOLS_INIT_PID: pid }
     execFile('/bin/sh', [hook], { env, cwd }, (error) => resolve(error === null ? 0 : Number(error.code)))
   })
 
@@ -112,9 +113,17 @@ for (const version of [1, 2] as const) {
     await writeFile(join(container, file), `${thawed}\n`)
     // Version 2 tells elsewhere that it has come to pass.
     if (version === 2) await writeFile(join(container, 'cgroup.events'), 'populated 1\nfrozen 1\n')
+    const tasks = join(container, version === 1 ? 'tasks' : 'cgroup.threads')
+    await mkdir(join(root, 'proc/7'), { recursive: true })
+    await writeFile(join(root, 'proc/7/exe'), '')
+    await writeFile(tasks, '7\n')
     assert.equal(await run('pre-dump', work), 0)
     assert.equal((await readFile(join(container, file), 'utf8')).trim(), frozen)
     assert.equal(await frozenWord(cgroup), thawed)
+    // One that is about to end has no program any more; that it is never gone is CRIU's to tell.
+    await writeFile(tasks, '7\n8\n')
+    assert.equal(await run('pre-dump', work), 0)
+    assert.equal((await readFile(join(container, file), 'utf8')).trim(), thawed)
     // One that does not come to stand still is CRIU's to stop.
     if (version === 1) return
     await writeFile(join(container, 'cgroup.events'), 'populated 1\nfrozen 0\n')
@@ -122,6 +131,47 @@ for (const version of [1, 2] as const) {
     assert.equal((await readFile(join(container, file), 'utf8')).trim(), thawed)
   })
 }
+
+for (const version of [1, 2] as const) {
+  test(`version ${version}: containers before the last are held until the last one runs`, async () => {
+    const cgroup = await pod(version)
+    const container = join(root, freezerFolder(cgroup), 'e'.repeat(64))
+    await mkdir(container)
+    const [file, thawed, frozen] = version === 1 ? ['freezer.state', 'THAWED', 'FROZEN'] : ['cgroup.freeze', '0', '1']
+    await writeFile(join(container, file), `${thawed}\n`)
+    const word = async () => (await readFile(join(container, file), 'utf8')).trim()
+    const workOf = (name: string) => join(root, 'run/podferry/restore/p', name, 'work')
+    for (const name of ['first', 'last']) await mkdir(workOf(name), { recursive: true })
+    await writeFile(join(workOf('first'), '../hold'), '')
+
+    assert.equal(await run('pre-resume', workOf('first')), 0)
+    assert.equal(await word(), frozen)
+    // Whoever called the hook is not caught in it.
+    const top = join(root, version === 1 ? 'sys/fs/cgroup/freezer' : 'sys/fs/cgroup')
+    assert.equal((await readFile(join(top, 'cgroup.procs'), 'utf8')).trim(), String(process.pid))
+    assert.equal(await run('post-resume', workOf('first')), 0)
+    assert.equal(await word(), frozen)
+    // The last one itself is not held.
+    assert.equal(await run('pre-resume', workOf('last')), 0)
+    assert.equal(await word(), frozen)
+    assert.equal(await run('post-resume', workOf('last')), 0)
+    assert.equal(await word(), thawed)
+    assert.deepEqual(await readdir(join(workOf('last'), '..')), ['resumed', 'work'])
+  })
+}
+
+test('what cannot be held does not run', async () => {
+  await pod(1)
+  const work = join(root, 'run/podferry/restore/p/first/work')
+  await mkdir(work, { recursive: true })
+  await writeFile(join(work, '../hold'), '')
+  const child = spawn('sleep', ['60'])
+  await mkdir(join(root, 'proc', String(child.pid)), { recursive: true })
+  await writeFile(join(root, 'proc', String(child.pid), 'cgroup'), '8:cpu,freezer:/gone\n')
+  const died = once(child, 'exit')
+  await run('pre-resume', work, String(child.pid))
+  assert.equal((await died)[1], 'SIGKILL')
+})
 
 test('a withdrawn announcement freezes nothing', async () => {
   const cgroup = await pod(1)

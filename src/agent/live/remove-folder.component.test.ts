@@ -55,3 +55,10 @@ test('nothing is removed while something stays mounted', () =>
     })
     assert.equal(await readFile(precious, 'utf8'), 'kept')
   }))
+
+test('what only the agent’s own namespace has mounted there outlives it too', () =>
+  withYard(async (folder, precious) => {
+    await removeFolder('/', folder, { node, mounts: async () => '' })
+    assert.equal(await readFile(precious, 'utf8'), 'kept')
+    await assert.rejects(stat(folder), { code: 'ENOENT' })
+  }))

@@ -1,6 +1,8 @@
 /** Folders in which CRIU works, on their way out. */
-import { rm } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { PodferryError } from '../../errors.ts'
 import type { NodeCommands } from '../install/node-commands.ts'
 import { mountedBelow } from './mounts.ts'
@@ -31,5 +33,16 @@ export async function removeFolder(hostRoot: string, folder: string, { node, mou
     const message = `${left} on the node stays mounted, so ${folder} cannot be removed${said && `: ${said}`}; umount it by hand`
     throw new PodferryError({ reason: 'NodeCommandFailed', message, retry: 'backoff' })
   }
+  await unmountCopies(join(hostRoot, folder))
   await rm(join(hostRoot, folder), { recursive: true, force: true })
+}
+
+/**
+ * In this process's own namespace. CRIU's mounts are private: of one that was there when the agent's container began, the container has
+ * a copy, which stays when the node's is unmounted.
+ */
+async function unmountCopies(folder: string): Promise<void> {
+  for (const place of mountedBelow(await readFile('/proc/self/mounts', 'utf8'), folder)) {
+    await promisify(execFile)('umount', ['--lazy', place], { timeout: TIMEOUT_MS })
+  }
 }

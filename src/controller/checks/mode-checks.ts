@@ -70,11 +70,21 @@ const liveNodes: Check = ({ source, destination }) =>
     )
   })
 
+const oneContainer: Check = ({ pod }) =>
+  pod.spec.containers.length === 1
+    ? undefined
+    : blocks(
+        'SeveralContainers',
+        `pod ${pod.metadata.name} has ${pod.spec.containers.length} containers`,
+        'the kubelet dumps one after the other, and their states would be of different moments',
+        'use mode Live',
+      )
+
 const statefulWebhook: Check = (candidate) => (isStatefulPod(candidate.pod) ? webhook(candidate) : undefined)
 
 const CHECKS: Record<Mode, readonly Check[]> = {
   Live: [ownName, volumes('Live'), runtimeClass, liveNodes, webhook],
-  Image: [volumes('Image'), volumeReach, bare, registry, restores, disk, foreignClass, statefulWebhook],
+  Image: [oneContainer, volumes('Image'), volumeReach, bare, registry, restores, disk, foreignClass, statefulWebhook],
 }
 
 /** What a node lacks for one of them. */

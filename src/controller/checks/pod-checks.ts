@@ -48,14 +48,26 @@ const staticPod: Check = ({ pod }) =>
       )
 
 const containers: Check = ({ pod }) => {
-  const one = 'this version moves pods of one container'
-  const alone = 'run the others as pods of their own'
-  if (pod.spec.containers.length > 1) {
-    const what = `pod ${pod.metadata.name} has ${pod.spec.containers.length} containers`
-    return blocks('SeveralContainers', what, one, alone)
-  }
   const sidecar = pod.spec.initContainers?.find((container) => container.restartPolicy === 'Always')
-  return sidecar && blocks('SeveralContainers', `init container ${sidecar.name} is a sidecar`, one, alone)
+  if (sidecar) {
+    return blocks(
+      'SeveralContainers',
+      `init container ${sidecar.name} is a sidecar`,
+      'this version moves ordinary containers only',
+      'make it one of spec.containers, or run it as a pod of its own',
+    )
+  }
+  // Each but the last stands still until the last one runs, and kubelet waits for the hook of one before it makes the next.
+  const hooked = pod.spec.containers.slice(0, -1).find(({ lifecycle }) => lifecycle?.postStart !== undefined)
+  return (
+    hooked &&
+    blocks(
+      'SeveralContainers',
+      `container ${hooked.name} has a postStart hook and is not the last of the pod's containers`,
+      'kubelet would run it while the container stands still, and wait for it',
+      'put the container last, or do without the hook',
+    )
+  )
 }
 
 const imageDigest: Check = ({ pod }) =>

@@ -16,10 +16,12 @@ const withPod = (spec: Partial<Pod['spec']>, metadata: Partial<Pod['metadata']> 
 const owned = (kind: string) =>
   withPod({}, { ownerReferences: [{ apiVersion: 'apps/v1', kind, name: 'owner', uid: 'u', controller: true }] })
 
-const two = [
+const TWO = [
   { name: 'a', image: 'i' },
   { name: 'b', image: 'i' },
 ]
+const HOOKED = { name: 'c', image: 'i', lifecycle: { postStart: {} } }
+const SIDECAR = { name: 's', image: 'i', restartPolicy: 'Always' }
 
 const SCRATCH = aPod({ volumes: [{ name: 'scratch', emptyDir: {} }] })
 
@@ -39,7 +41,8 @@ const ABOUT_THE_POD: [string, Snapshot, string, RegExp][] = [
   ['a static pod', withPod({}, { annotations: { 'kubernetes.io/config.mirror': 'x' } }), 'StaticPod', /manifest/],
   ['a pod of a DaemonSet', owned('DaemonSet'), 'DaemonSetPod', /nowhere/],
   ['a pod of a ReplicaSet', owned('ReplicaSet'), 'OwnerNotSupported', /bare pods/],
-  ['several containers', withPod({ containers: two }), 'SeveralContainers', /one container/],
+  ['a sidecar', withPod({ initContainers: [SIDECAR] }), 'SeveralContainers', /one of spec.containers/],
+  ['a hook of a container before the last', withPod({ containers: [HOOKED, ...TWO] }), 'SeveralContainers', /last/],
   [
     'an emptyDir in mode Image',
     aSnapshot({ migration: aMigration({ mode: 'Image' }), sourcePod: SCRATCH }),
@@ -128,6 +131,20 @@ const MODES: [string, 'Auto' | 'Live' | 'Image', Partial<Snapshot>, string, RegE
     'Live',
     { nodes: LIVE_NODES, sourcePod: aPod({ runtimeClassName: RUNTIME_CLASS }) },
     'Live',
+  ],
+  ['several containers move by Live', 'Auto', { nodes: LIVE_NODES, sourcePod: aPod({ containers: TWO }) }, 'Live'],
+  [
+    'the last of several containers may have a hook',
+    'Live',
+    { nodes: LIVE_NODES, sourcePod: aPod({ containers: [...TWO, HOOKED] }) },
+    'Live',
+  ],
+  [
+    'several containers are refused where Live is not possible',
+    'Auto',
+    { nodes: HALF, sourcePod: aPod({ containers: TWO }) },
+    'SeveralContainers',
+    /Nor is mode Live possible/,
   ],
   ['an emptyDir moves by Live', 'Auto', { nodes: LIVE_NODES, sourcePod: SCRATCH }, 'Live'],
   [

@@ -7,8 +7,8 @@ import { pullPodRemoval, type Step, write } from '../step.ts'
 
 export const pullImages: Step = (snapshot) => {
   const { migration, sourcePod } = snapshot
-  // In mode Live kubelet pulls for the destination pod itself.
-  if (truth(migration.status, 'Committed') !== 'Unknown' || migration.status?.mode === 'Live') return undefined
+  // In mode Live kubelet pulls for the destination pod itself, as far as the first container.
+  if (truth(migration.status, 'Committed') !== 'Unknown') return undefined
   const ready = condition(migration.status, 'DestinationReady')
   if (ready?.status === 'True') return pullPodRemoval(snapshot)
   if (ready?.reason !== 'ImagesMissing' || snapshot.pullPod || !sourcePod) return undefined

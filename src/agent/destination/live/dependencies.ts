@@ -8,8 +8,8 @@ import type { Uploads } from '../../peer/uploads.ts'
 import type { CriClient } from '../../runtime/cri.ts'
 
 export interface LiveDestinationDependencies {
-  cri: Pick<CriClient, 'sandboxes' | 'containers'>
-  fence: Pick<Fence, 'find' | 'killAll'>
+  cri: Pick<CriClient, 'sandboxes' | 'containers' | 'image'>
+  fence: Pick<Fence, 'find' | 'killAll' | 'thawWithin'>
   jobs: Jobs
   keepers: Keepers
   files: {
@@ -23,4 +23,6 @@ export interface LiveDestinationDependencies {
   uploads: Pick<Uploads, 'abort'>
   /** The kubelet's --root-dir on the node. */
   kubeletRoot: string
+  /** The container runtime's storage on the node. */
+  runtimeRoot: string
 }

@@ -18,26 +18,25 @@ const POD_LOOK_MS = 1_000
 export async function open(live: LiveAgent, migration: Migration, podUID: string): Promise<number | undefined> {
   const { hostRoot, log } = live
   const expected = namesOf(migration)
-  for (const name of expected) await openStaging(hostRoot, podUID, name)
+  await openStaging(hostRoot, podUID, expected)
   await Promise.all(expected.map((name) => prepareKeeper(live, containerFolder(podUID, name))))
-  const arrived = await Promise.all(
-    expected.map(async (name) => {
-      const waiting = await readWaiting(hostRoot, podUID, name)
-      return waiting && (await isAlive(hostRoot, waiting)) ? [name] : []
-    }),
-  )
-  const waiting = arrived.flat()
+  // Kubelet makes each container when the one before it runs: the first one waits for all of them.
+  const first = expected[0] ?? ''
+  const wrapper = await readWaiting(hostRoot, podUID, first)
+  const waits = wrapper !== undefined && (await isAlive(hostRoot, wrapper))
   const facts = factsOf(live, migration)
   const isDue = performance.now() - facts.podLookedAt >= POD_LOOK_MS
-  if (waiting.length < expected.length && !isDue) return OPEN_MS
-  const named = waiting.length < expected.length ? await destinationPod(live, migration) : undefined
+  if (!waits && !isDue) return OPEN_MS
+  const named = waits ? undefined : await destinationPod(live, migration)
   facts.podLookedAt = performance.now()
   facts.failingSince = errorOf(named) ? (facts.failingSince ?? live.now().getTime()) : undefined
   const { failingSince } = facts
   const lack = (named && (await missingHostPath(hostRoot, named, live.nodeName))) ?? (await fullDisk(hostRoot, podUID))
-  const found = lack ?? judgeReadiness({ expected, waiting, pod: named, failingSince, now: live.now().getTime() })
+  const missingImages = waits ? await laterImages(live, migration) : []
+  const found =
+    lack ?? judgeReadiness({ first, waits, missingImages, pod: named, failingSince, now: live.now().getTime() })
   await write(live, migration, report.readiness(found, rfc3339(live)))
-  if (found.status === 'Unknown') return OPEN_MS
+  if (found.status === 'Unknown') return missingImages.length > 0 ? POD_LOOK_MS : OPEN_MS
   log.info({ ...about(live, migration), ...found }, 'readiness')
   return undefined
 }
@@ -45,6 +44,15 @@ export async function open(live: LiveAgent, migration: Migration, podUID: string
 /** Only to save time: without it the keeper is started when it is wanted. */
 async function prepareKeeper({ deps, log }: LiveAgent, folder: string): Promise<void> {
   await deps.keepers.prepare(folder).catch((err) => log.warn({ folder, err }, 'no page keeper is prepared'))
+}
+
+/** Kubelet pulls an image only when it comes to its container, and that is after the commit. @returns those that the node lacks */
+async function laterImages({ deps }: LiveAgent, { status }: Migration): Promise<string[]> {
+  const [, ...later] = status?.containers ?? []
+  const missing = await Promise.all(
+    later.map(async ({ imageID }) => ((await deps.cri.image(imageID)) ? [] : [imageID])),
+  )
+  return [...new Set(missing.flat())]
 }
 
 /** Where a wrapper cannot even say that it waits. */

@@ -25,17 +25,18 @@ const aPod = (reason: string, phase = 'Pending'): Pod => ({
 })
 
 describe('judgeReadiness', () => {
-  const judge = (waiting: string[], pod?: Pod, failingMs?: number) =>
+  const judge = (waits: boolean, pod?: Pod, failingMs?: number, missingImages: string[] = []) =>
     judgeReadiness({
-      ...{ expected: ['a', 'b'], waiting, pod, now: NOW },
+      ...{ first: 'a', waits, missingImages, pod, now: NOW },
       failingSince: failingMs === undefined ? undefined : NOW - failingMs,
     })
   const cases: [sentence: string, found: ReturnType<typeof judge>, status: string, reason: string][] = [
-    ['all wait', judge(['a', 'b']), 'True', 'Waiting'],
-    ['one is missing', judge(['a']), 'Unknown', 'Preparing'],
-    ['an error may pass', judge([], aPod('CreateContainerError'), 29_000), 'Unknown', 'Preparing'],
-    ['an error that stays', judge([], aPod('CreateContainerError'), 30_000), 'False', 'CreateContainerError'],
-    ['kubelet gave up', judge([], aPod('', 'Failed')), 'False', 'PodFailed'],
+    ['the first one waits', judge(true), 'True', 'Waiting'],
+    ['the image of a later one is missing', judge(true, undefined, 0, ['i@sha256:1']), 'Unknown', 'ImagesMissing'],
+    ['nobody waits', judge(false), 'Unknown', 'Preparing'],
+    ['an error may pass', judge(false, aPod('CreateContainerError'), 29_000), 'Unknown', 'Preparing'],
+    ['an error that stays', judge(false, aPod('CreateContainerError'), 30_000), 'False', 'CreateContainerError'],
+    ['kubelet gave up', judge(false, aPod('', 'Failed')), 'False', 'PodFailed'],
   ]
   for (const [sentence, found, status, reason] of cases) {
     it(`${sentence}: ${status}`, () => assert.deepEqual([found.status, found.reason], [status, reason]))

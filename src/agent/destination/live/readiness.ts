@@ -1,4 +1,4 @@
-/** Whether every container of the destination pod waits at its gate, or never will. Pure. */
+/** Whether the destination pod waits at its first container's gate and nothing else is missing, or never will. Pure. */
 import type { Pod } from '../../../api/pod.ts'
 
 export interface LiveReadiness {
@@ -8,9 +8,12 @@ export interface LiveReadiness {
 }
 
 interface ReadinessView {
-  expected: readonly string[]
-  /** Containers whose wrapper waits now. */
-  waiting: readonly string[]
+  /** The container that kubelet makes first: until it runs, there is no other. */
+  first: string
+  /** Its wrapper waits now. */
+  waits: boolean
+  /** Images of the others that the node lacks, as repository@digest. */
+  missingImages: readonly string[]
   /** The destination pod; undefined while it was not looked at, or is gone. */
   pod: Pod | undefined
   /** Since when each look has seen an error of this pod, in milliseconds since 1970. */
@@ -31,10 +34,13 @@ const ERRORS: ReadonlySet<string> = new Set([
   'CreatePodSandboxError',
 ])
 
-export function judgeReadiness({ expected, waiting, pod, failingSince, now }: ReadinessView): LiveReadiness {
-  const missing = expected.filter((name) => !waiting.includes(name))
-  if (missing.length === 0) {
-    const message = `container${expected.length === 1 ? '' : 's'} ${expected.join(', ')}: made as far as the first instruction, and waiting for the checkpoint`
+export function judgeReadiness({ first, waits, missingImages, pod, failingSince, now }: ReadinessView): LiveReadiness {
+  if (waits && missingImages.length > 0) {
+    const message = `the destination node lacks ${missingImages.join(', ')}`
+    return { status: 'Unknown', reason: 'ImagesMissing', message }
+  }
+  if (waits) {
+    const message = `container ${first}: made as far as the first instruction, and waiting for the checkpoint`
     return { status: 'True', reason: 'Waiting', message }
   }
   const { phase, reason, message } = pod?.status ?? {}
@@ -46,7 +52,7 @@ export function judgeReadiness({ expected, waiting, pod, failingSince, now }: Re
   if (error && failingSince !== undefined && now - failingSince >= FAILING_MS) {
     return { status: 'False', reason: error.reason, message: error.message }
   }
-  const words = `container${missing.length === 1 ? '' : 's'} ${missing.join(', ')}: not waiting for the checkpoint yet`
+  const words = `container ${first}: not waiting for the checkpoint yet`
   return { status: 'Unknown', reason: 'Preparing', message: error ? `${words} (${error.message})` : words }
 }
 

@@ -13,8 +13,12 @@ import { putBack, takenRoot, takeOff, takeOffAgain } from './root.ts'
 import { containerFolder, isRefused, podFolder, readWaiting } from './staging.ts'
 import { containerReplaced, ownRoot, targetOf } from './targets.ts'
 
+type Twin = Parameters<typeof startKeeper>[1]
+
+const isFirst = (migration: Migration, container: string): boolean => namesOf(migration)[0] === container
+
 export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveReceiver {
-  const { jobs, keepers, files, fence } = deps
+  const { jobs, keepers, files, fence, runtimeRoot } = deps
 
   const placeOf = (podUID: string, container: string) => {
     const folder = containerFolder(podUID, container)
@@ -28,7 +32,15 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
     throw new PodferryError({ reason: 'AlreadyDecided', message: 'the destination pod is not waiting any more' })
   }
 
-  const beginOne = async (podUID: string, name: string, twin: Parameters<typeof startKeeper>[1]) => {
+  /** Kubelet has made the first container alone; the others come one by one when it runs. */
+  const beginLater = async (podUID: string, name: string, twin: Twin) => {
+    const place = placeOf(podUID, name)
+    if (await hasBegun(place, name)) return
+    const prepared = fence.find(podUID).then((cgroup) => prepareLazy(place, cgroup))
+    await allSettled([startKeeper(place, twin), prepared])
+  }
+
+  const beginFirst = async (podUID: string, name: string, twin: Twin) => {
     const place = placeOf(podUID, name)
     const waiting = await readWaiting(hostRoot, podUID, name)
     const taken = await takenRoot({ hostRoot, podUID, container: name })
@@ -39,13 +51,7 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       const message = `container ${name} of the destination pod does not wait for its checkpoint now`
       throw new PodferryError({ reason: 'ContainerNotRunning', message, retry: 'backoff' })
     }
-    const lazy = await lazyState(place)
-    // The source agent was restarted: dump and keepers outlive it, so this is the same beginning once more.
-    if (lazy.is === 'running' && (await keepers.state(place.folder)) !== undefined) return
-    if (lazy.is !== 'absent') {
-      const message = `the checkpoint of container ${name} has arrived already; a migration has one`
-      throw new PodferryError({ reason: 'AlreadyBegun', message })
-    }
+    if (await hasBegun(place, name)) return
     const prepared = fence.find(podUID).then((cgroup) => prepareLazy(place, cgroup))
     await allSettled([
       takeOff({ hostRoot, podUID, container: name }, waiting, deps),
@@ -54,9 +60,20 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
     ])
   }
 
-  const receiveImages = async (podUID: string, container: string, body: Readable, signal: AbortSignal) => {
+  /** @throws PodferryError `AlreadyBegun` when it is not the same beginning once more */
+  const hasBegun = async (place: ReturnType<typeof placeOf>, name: string): Promise<boolean> => {
+    const lazy = await lazyState(place)
+    // The source agent was restarted: dump and keepers outlive it.
+    if (lazy.is === 'running' && (await keepers.state(place.folder)) !== undefined) return true
+    if (lazy.is === 'absent') return false
+    const message = `the checkpoint of container ${name} has arrived already; a migration has one`
+    throw new PodferryError({ reason: 'AlreadyBegun', message })
+  }
+
+  const receiveImages = async (migration: Migration, container: string, body: Readable, signal: AbortSignal) => {
+    const podUID = await wantedPod(migration)
     const place = placeOf(podUID, container)
-    await ownRoot({ hostRoot, podUID }, container)
+    if (isFirst(migration, container)) await ownRoot({ hostRoot, podUID }, container)
     const state = await lazyState(place)
     // There is one dump after a beginning, so these are the images that the daemon has open: nothing of them is written twice.
     if (state.is === 'running') {
@@ -78,8 +95,10 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
     return stored
   }
 
-  const layerRoot = async (podUID: string, root: string) =>
-    root.startsWith('layer:') ? await ownRoot({ hostRoot, podUID }, root.slice('layer:'.length)) : undefined
+  const layerRoot = async (migration: Migration, podUID: string, root: string) => {
+    const container = root.startsWith('layer:') ? root.slice('layer:'.length) : ''
+    return isFirst(migration, container) ? await ownRoot({ hostRoot, podUID }, container) : undefined
+  }
 
   return {
     async begin({ migration, peerNode, peerAddress, containers }) {
@@ -92,7 +111,9 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       }
       const began = performance.now()
       await Promise.all(
-        containers.map(({ name, pagePort: peerPort }) => beginOne(podUID, name, { peerNode, peerAddress, peerPort })),
+        containers.map(({ name, pagePort: peerPort }) =>
+          (isFirst(migration, name) ? beginFirst : beginLater)(podUID, name, { peerNode, peerAddress, peerPort }),
+        ),
       ).catch((error) => {
         throw isDiskFull(error) ? diskFull(podFolder(podUID), error) : error
       })
@@ -103,8 +124,9 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
     async files({ migration, root, level, body, signal }) {
       const podUID = await wantedPod(migration)
       const { kubeletRoot } = deps
-      const folder = await targetOf({ hostRoot, kubeletRoot, podUID, containers: namesOf(migration) }, root)
-      const taken = await layerRoot(podUID, root)
+      const arrival = { hostRoot, kubeletRoot, runtimeRoot, podUID, containers: namesOf(migration) }
+      const folder = await targetOf(arrival, root)
+      const taken = await layerRoot(migration, podUID, root)
       // What was sent before may have put it back.
       if (taken !== undefined) await takeOffAgain(taken, deps)
       const stored = await inRoom(folder, body, (within) => files.unpackFiles({ folder, body: within, signal }))
@@ -113,8 +135,7 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       return stored
     },
 
-    images: async ({ migration, container, body, signal }) =>
-      await receiveImages(await wantedPod(migration), container, body, signal),
+    images: ({ migration, container, body, signal }) => receiveImages(migration, container, body, signal),
   }
 }
 

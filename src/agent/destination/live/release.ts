@@ -2,13 +2,14 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LiveDestinationDependencies } from './dependencies.ts'
+import { isLayerWaiting, placeLayer } from './layers.ts'
 import { lazyState } from './lazy-pages.ts'
 import { isAlive, restorers } from './restorers.ts'
-import { putBack, takenRoot } from './root.ts'
+import { putBack, type TakenRoot, takenRoot, takeOff } from './root.ts'
 import { answer, containerFolder, readOutcome, readWaiting, textOf, usedAt } from './staging.ts'
 import type { RestoreView } from './verdict.ts'
 
-type Dependencies = Pick<LiveDestinationDependencies, 'jobs' | 'node' | 'mounts'>
+type Dependencies = Pick<LiveDestinationDependencies, 'jobs' | 'node' | 'mounts' | 'runtimeRoot'>
 
 const POLL_MS = 5
 /** What CRIU writes last when all processes run. */
@@ -45,7 +46,7 @@ export async function lookAtRestore(
   }
 }
 
-/** Resolves when a wrapper has said how its restore ended, or the time is over. */
+/** Resolves when a wrapper has come or has said how its restore ended, or the time is over. */
 export async function awaitOutcome(
   hostRoot: string,
   podUID: string,
@@ -54,33 +55,59 @@ export async function awaitOutcome(
 ): Promise<void> {
   const open = views.filter(({ outcome }) => outcome === undefined)
   for (const end = performance.now() + timeoutMs; performance.now() < end; await delay(POLL_MS)) {
-    const outcomes = await Promise.all(open.map(({ name }) => readOutcome(hostRoot, podUID, name)))
-    if (outcomes.some((outcome) => outcome !== undefined)) return
+    const news = await Promise.all(
+      open.map(async ({ name, waitingID }) => {
+        if ((await readOutcome(hostRoot, podUID, name)) !== undefined) return true
+        return waitingID === undefined && (await readWaiting(hostRoot, podUID, name)) !== undefined
+      }),
+    )
+    if (news.includes(true)) return
   }
 }
 
-/** Makes the containers ready to be restored; nothing runs by it. Idempotent. */
-export async function putRootsBack(
+/**
+ * Makes a container ready to be restored; nothing runs by it. Idempotent.
+ *
+ * @param isLater its layer waits for it: see layers.ts
+ * @throws PodferryError `RootUnknown`, `NodeCommandFailed`
+ */
+export async function putRootBack(
   hostRoot: string,
-  deps: Pick<Dependencies, 'node' | 'mounts'>,
+  deps: Pick<Dependencies, 'node' | 'mounts' | 'runtimeRoot'>,
   podUID: string,
-  names: readonly string[],
+  container: string,
+  isLater: boolean,
 ): Promise<void> {
-  await Promise.all(
-    names.map(async (container) => {
-      const root = await takenRoot({ hostRoot, podUID, container })
-      if (root) await putBack(root, deps)
-    }),
-  )
+  const place = { hostRoot, podUID, container }
+  const root = isLater ? await withItsLayer(place, deps) : await takenRoot(place)
+  if (root) await putBack(root, deps)
+}
+
+/** @returns the root with what was sent for it; as it is when that was done before */
+async function withItsLayer(
+  place: { hostRoot: string; podUID: string; container: string },
+  deps: Pick<Dependencies, 'node' | 'mounts' | 'runtimeRoot'>,
+): Promise<TakenRoot | undefined> {
+  const { hostRoot, podUID, container } = place
+  const layer = { hostRoot, runtimeRoot: deps.runtimeRoot, podUID }
+  const [known, isToDo, waiting] = await Promise.all([
+    takenRoot(place),
+    isLayerWaiting(layer, container),
+    readWaiting(hostRoot, podUID, container),
+  ])
+  if (waiting === undefined || (known && !isToDo)) return known
+  const root = await takeOff(place, waiting, deps)
+  await placeLayer(layer, container, join(hostRoot, root.upper))
+  return root
 }
 
 /**
- * Lets the wrappers restore. Only after the API server itself has said that the Migration is committed and nothing else is
+ * Lets a wrapper restore. Only after the API server itself has said that the Migration is committed and nothing else is
  * decided. A wrapper claims its state once (`used`), so a repeated word does nothing.
  */
-export async function openGates(hostRoot: string, podUID: string, views: readonly RestoreView[]): Promise<void> {
-  const closed = views.filter(({ usedAt, outcome }) => usedAt === undefined && outcome === undefined)
-  await Promise.all(closed.map(({ name, stagedFor }) => answer(hostRoot, podUID, name, `restore ${stagedFor}`)))
+export async function openGate(hostRoot: string, podUID: string, container: string): Promise<void> {
+  const root = await takenRoot({ hostRoot, podUID, container })
+  if (root) await answer(hostRoot, podUID, container, `restore ${root.containerID}`)
 }
 
 /** CRIU's own log, as this process sees it. */

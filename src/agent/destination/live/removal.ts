@@ -1,5 +1,6 @@
 /** Taking away what a Live migration has brought to this node, and the proof that nothing of it runs or can run. */
 import type { LiveDestinationDependencies } from './dependencies.ts'
+import { removeLayers } from './layers.ts'
 import { killLazy } from './lazy-pages.ts'
 import { unmark } from './marks.ts'
 import { isAlive, killRestorers, restorers } from './restorers.ts'
@@ -14,7 +15,7 @@ import {
   stagedContainers,
 } from './staging.ts'
 
-type Dependencies = Pick<LiveDestinationDependencies, 'fence' | 'jobs' | 'keepers' | 'node' | 'mounts'>
+type Dependencies = Pick<LiveDestinationDependencies, 'fence' | 'jobs' | 'keepers' | 'node' | 'mounts' | 'runtimeRoot'>
 
 /** From now on no container of the pod is restored or started; what runs, runs. Idempotent. */
 export async function giveUp(hostRoot: string, podUID: string): Promise<void> {
@@ -66,6 +67,7 @@ export async function strays(hostRoot: string, { fence }: Dependencies, podUID: 
 /** The last thing to go: until then the wrapper refuses. */
 export async function removeTraces(hostRoot: string, deps: Dependencies, podUID: string): Promise<void> {
   await endJobs(hostRoot, deps, podUID)
+  await removeLayers({ hostRoot, runtimeRoot: deps.runtimeRoot, podUID })
   await removeStaging(hostRoot, podUID, deps)
 }
 

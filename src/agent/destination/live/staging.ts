@@ -42,12 +42,22 @@ export function containerFolder(podUID: string, container: string): string {
   return `${podFolder(podUID)}/${container}`
 }
 
-/** Folder and gate; nothing when they are there. */
-export async function openStaging(hostRoot: string, podUID: string, container: string): Promise<void> {
+/**
+ * Folders and gates; nothing when they are there.
+ *
+ * @param containers in kubelet's order: each but the last is held by CRIU's hook until the last one runs
+ */
+export async function openStaging(hostRoot: string, podUID: string, containers: readonly string[]): Promise<void> {
+  for (const container of containers) await openContainer(hostRoot, podUID, container, container !== containers.at(-1))
+}
+
+async function openContainer(hostRoot: string, podUID: string, container: string, isHeld: boolean): Promise<void> {
   const folder = join(hostRoot, containerFolder(podUID, container))
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await chmod(join(hostRoot, podFolder(podUID)), 0o700)
   await chmod(folder, 0o700)
+  // Before the gate: nobody restores without it.
+  if (isHeld && !(await exists(join(folder, 'hold')))) await replaceFile(join(folder, 'hold'), '', 0o600)
   await makeGate(join(folder, 'gate'))
 }
 

@@ -1,6 +1,7 @@
 /** What a Migration has left that was removed by force, and marks that nobody needs or that a reboot has taken. */
 import { MIGRATIONS, PODS } from '../../../api/resources.ts'
 import { POD_UID_LABEL } from '../../runtime/cri.ts'
+import { layeredPods, removeLayers } from './layers.ts'
 import { arrivals, orphans } from './leftovers.ts'
 import type { LiveAgent } from './live-agent.ts'
 import { markArrived, markedContainers, markedPods, unmark, unmarkContainer } from './marks.ts'
@@ -54,6 +55,8 @@ async function isKnownToRuntime(live: LiveAgent, podUID: string): Promise<boolea
 /** Everything of this node that no Migration under way wants. */
 export async function sweep(live: LiveAgent): Promise<void> {
   const { client, deps, hostRoot, nodeName } = live
+  // Before the staging folders are found: layers are sent to pods that have one. A reboot takes those and leaves these.
+  const layered = await layeredPods(hostRoot, deps.runtimeRoot)
   const [staged, marked, containers] = await Promise.all([
     stagedPods(hostRoot),
     markedPods(hostRoot),
@@ -64,6 +67,9 @@ export async function sweep(live: LiveAgent): Promise<void> {
     client.list(MIGRATIONS),
     client.list(PODS, { fieldSelector: `spec.nodeName=${nodeName}` }),
   ])
+  for (const podUID of layered.filter((uid) => !staged.includes(uid))) {
+    await removeLayers({ hostRoot, runtimeRoot: deps.runtimeRoot, podUID })
+  }
   const view = { migrations: migrations.items, pods: pods.items }
   for (const { podUID, mayRun } of orphans(staged, view)) await endOrphan(live, podUID, mayRun)
   const present = new Set(pods.items.map(({ metadata }) => metadata.uid))

@@ -3,6 +3,7 @@ import { isAbsolute, join, normalize } from 'node:path'
 import { z } from 'zod'
 import { PodferryError } from '../../../errors.ts'
 import { isLabel } from '../../peer/names.ts'
+import { openLayer } from './layers.ts'
 import { takenRoot } from './root.ts'
 import { exists, readWaiting, textOf } from './staging.ts'
 
@@ -10,8 +11,9 @@ interface Arrival {
   hostRoot: string
   /** The kubelet's --root-dir on the node. */
   kubeletRoot: string
+  runtimeRoot: string
   podUID: string
-  /** Of the Migration. */
+  /** Of the Migration, in kubelet's order. */
   containers: readonly string[]
 }
 
@@ -25,7 +27,11 @@ const specSchema = z.object({ mounts: z.array(z.object({ destination: z.string()
 export async function targetOf(arrival: Arrival, root: string): Promise<string> {
   const { hostRoot, kubeletRoot, podUID, containers } = arrival
   const [kind, name = ''] = root.split(/:(.*)/s)
-  if (kind === 'layer' && containers.includes(name)) return join(hostRoot, (await ownRoot(arrival, name)).upper)
+  if (kind === 'layer' && containers.includes(name)) {
+    return name === containers[0]
+      ? join(hostRoot, (await ownRoot(arrival, name)).upper)
+      : await openLayer(arrival, name)
+  }
   if (kind === 'volume' && isLabel(name)) {
     const folder = join(hostRoot, kubeletRoot, 'pods', podUID, 'volumes/kubernetes.io~empty-dir', name)
     if (await exists(folder)) return folder

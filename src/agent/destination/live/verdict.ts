@@ -5,7 +5,10 @@ import type { Outcome } from './staging.ts'
 
 export interface RestoreView {
   name: string
-  /** The container that the state was staged for; undefined when nothing was staged here, as after a reboot. */
+  /**
+   * The container that the state was staged for. Undefined when nothing was staged here, as after a reboot, and for a container that
+   * kubelet has not made yet.
+   */
   stagedFor: string | undefined
   /** The container whose wrapper came last. */
   waitingID: string | undefined
@@ -29,22 +32,49 @@ export type LiveVerdict =
 /** runc is not waited for longer; kubelet's own limit for the whole creation is two minutes. */
 const PATIENCE_MS = 60_000
 
-/** @param now milliseconds since 1970 */
+/**
+ * @param containers in kubelet's order; those before the last are held until the last one runs, so that what fails before has run nothing
+ * @param now milliseconds since 1970
+ */
 export function judgeRestores(containers: readonly RestoreView[], now: number): LiveVerdict {
-  const failed = containers.flatMap((view) => failureOf(view, now) ?? [])
-  const ran = containers.filter(isRestored)
+  const failed = containers.flatMap((view, index) => {
+    const before = containers[index - 1]
+    if (before === undefined || (isRestored(before) && view.usedAt !== undefined)) return failureOf(view, now) ?? []
+    return beforeItsTurn(view, isRestored(before) ? millisecondsOf(before) : undefined, now) ?? []
+  })
   const first = failed[0]
-  if (first !== undefined) {
-    const names = ran.map(({ name }) => name).join(', ')
-    const undone = names === '' ? '' : `; what ${names} did at the destination meanwhile is undone`
-    return { ...first, message: `${first.message}${undone}` }
-  }
+  if (first !== undefined) return first
+  const ran = containers.filter(isRestored)
   if (ran.length < containers.length) return { kind: 'waiting' }
   const times = ran.map(({ outcome }) => outcome?.at ?? 0n).sort((a, b) => (a < b ? -1 : 1))
   return { kind: 'restored', restoredAt: toTimestamp(times.at(-1) ?? 0n) }
 }
 
 const isRestored = ({ outcome, finished }: RestoreView) => outcome?.restored === true && finished
+
+const millisecondsOf = ({ outcome }: RestoreView) => Number((outcome?.at ?? 0n) / 1_000_000n)
+
+/** @returns the container whose gate is to be opened now, if it waits there */
+export function nextToOpen(containers: readonly RestoreView[]): RestoreView | undefined {
+  const next = containers.find((view) => !isRestored(view))
+  const waits = next?.waitingID !== undefined && next.alive && next.usedAt === undefined && next.outcome === undefined
+  return waits ? next : undefined
+}
+
+/** @param sinceMs when the container before it was restored; undefined when it is not */
+function beforeItsTurn(
+  view: RestoreView,
+  sinceMs: number | undefined,
+  now: number,
+): (LiveVerdict & { kind: 'failed' }) | undefined {
+  const { name: container, stagedFor, waitingID, alive, lazy, outcome } = view
+  const no = (reason: string, message: string) => ({ kind: 'failed' as const, container, reason, message })
+  if (lazy.is !== 'running') return lazyEnded(container, no)
+  if (sinceMs === undefined) return undefined
+  if (outcome || (stagedFor !== undefined && (waitingID !== stagedFor || !alive))) return gone(container, no)
+  if (now - sinceMs < PATIENCE_MS) return undefined
+  return no('RestoreTimedOut', `container ${container}: kubelet did not make it within ${PATIENCE_MS / 1000} s`)
+}
 
 function failureOf(view: RestoreView, now: number): (LiveVerdict & { kind: 'failed' }) | undefined {
   const { name: container, outcome, usedAt, alive, lazy } = view
@@ -69,10 +99,13 @@ function beforeUse<T>(
     return no('StagingLost', `container ${name}: nothing of its checkpoint is on the node; did the node reboot?`)
   }
   if (waitingID !== stagedFor || !alive) {
-    return no('ContainerReplaced', `container ${name}: the container that waited for its checkpoint has ended`)
+    return gone(name, no)
   }
   return lazy.is === 'running' ? undefined : lazyEnded(name, no)
 }
+
+const gone = <T>(name: string, no: (reason: string, message: string) => T): T =>
+  no('ContainerReplaced', `container ${name}: the container that waited for its checkpoint has ended`)
 
 const lazyEnded = <T>(name: string, no: (reason: string, message: string) => T): T =>
   no('LazyPagesLost', `container ${name}: criu lazy-pages ended before the process ran`)

@@ -257,13 +257,16 @@ export class World {
     const upper = (id: string) => `upperdir=/upper/${id}`
     return {
       kubeletRoot: '/var/lib/kubelet',
+      runtimeRoot: '/var/lib/containerd',
       cri: {
         sandboxes: () => effect(() => node.sandboxes()),
         containers: () => effect(() => structuredClone(node.containers)),
+        image: () => assert.fail('there is one container, whose image kubelet pulls'),
       },
       fence: {
         find: () => effect(() => (node.runs ? { version: 1, path: '/p', memoryPath: '/p' } : undefined)),
         killAll: () => effect(() => node.killProcesses()),
+        thawWithin: () => assert.fail('there is one container, which nobody holds'),
       },
       jobs: {
         start: ({ name, gate }) =>

@@ -1,0 +1,146 @@
+/** Pods of several containers: one cut through all of them, and none runs at the destination before the last one is restored. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { kubectl } from '../../lab/cluster.ts'
+import { noteSeen } from '../../lab/scenario/compatibility.ts'
+import { connect } from '../../lab/scenario/connect.ts'
+import { deployPodferry } from '../../lab/scenario/deploy.ts'
+import { eventually } from '../../lab/scenario/eventually.ts'
+import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
+import { finished, migrate, startMigration } from '../../lab/scenario/migrate.ts'
+import { killAll, processesOf } from '../../lab/scenario/node-processes.ts'
+import { barePod, podOrUndefined, removePod, restarts, runPod } from '../../lab/scenario/pods.ts'
+import { isUnbroken, proofsOfMove } from '../../lab/scenario/proofs.ts'
+import { condition } from '../../src/api/conditions.ts'
+import type { Migration } from '../../src/api/migration.ts'
+import type { KubeClient } from '../../src/kube/client.ts'
+
+let client: KubeClient
+
+before(async () => {
+  client = await connect()
+  await deployPodferry({ bus: 'kubernetes' })
+})
+after(() => client.close())
+
+/** Counts in its own memory what the other container counts in its own, and ends at the first difference. */
+const SERVER = `
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX); listener.bind('/shared/socket'); listener.listen(4)
+last = 0
+while True:
+    peer, _ = listener.accept()
+    n = int(peer.recv(64))
+    if n != last + 1: sys.exit(f'{n} came after {last}')
+    last = n
+    peer.send(str(last).encode()); peer.close()
+`
+
+/** Asks for the next number over the socket, writes it into the volume that both share, and a copy into its own layer. */
+const CLIENT = `
+import os, socket, sys, time
+n = 0
+own = open('/own', 'a', buffering=1)
+with open('/shared/book', 'a', buffering=1) as book:
+    while True:
+        try:
+            server = socket.socket(socket.AF_UNIX); server.connect('/shared/socket')
+        except OSError:
+            if n: raise
+            time.sleep(0.05); continue
+        n += 1
+        server.send(str(n).encode())
+        if server.recv(64) != str(n).encode(): sys.exit(f'no answer to {n}')
+        server.close()
+        book.write(f'{n}\\n'); own.write(f'{n}\\n')
+        time.sleep(0.05)
+`
+
+async function runPair(name: string): Promise<void> {
+  const pod = barePod({ name, node: 'node-1', image: 'python:3', command: ['/usr/bin/python3', '-c', SERVER] })
+  const [main] = pod.spec.containers
+  assert.ok(main)
+  const containers = [
+    { ...main, name: 'server', volumeMounts: [{ name: 'shared', mountPath: '/shared' }] },
+    {
+      ...{ ...main, name: 'client', command: ['/usr/bin/python3', '-c', CLIENT] },
+      volumeMounts: [{ name: 'shared', mountPath: '/shared' }],
+    },
+  ]
+  Object.assign(pod.spec, { containers, volumes: [{ name: 'shared', emptyDir: {} }] })
+  await runPod(client, pod)
+  await eventually('both talk', async () => (await book(name)).length > 20)
+}
+
+async function lines(pod: string, path: string): Promise<number[]> {
+  const print = ['/usr/bin/python3', '-c', `print(open('${path}').read())`]
+  return (await kubectl(['exec', pod, '-c', 'client', '--', ...print])).trim().split('\n').map(Number)
+}
+const book = (pod: string) => lines(pod, '/shared/book').catch(() => [])
+
+async function assertUnbroken(pod: string): Promise<void> {
+  const before = (await book(pod)).length
+  await eventually('both talk on', async () => (await book(pod)).length > before + 20)
+  const numbers = await book(pod)
+  assert.ok(numbers[0] === 1 && isUnbroken(numbers), `gap or repeat: ${numbers}`)
+  const own = await lines(pod, '/own')
+  assert.ok(own[0] === 1 && isUnbroken(own) && own.length >= numbers.length, 'the layer is of the same moment')
+  const now = await podOrUndefined(client, 'default', pod)
+  assert.equal(now && restarts(now), 0)
+}
+
+/** CRIU refuses a connection that is open between two containers at that very moment: tried again then, as a person would. */
+async function moved(podName: string, destinationNode: string): Promise<Migration> {
+  for (let tries = 1; ; tries++) {
+    const migration = await migrate(client, { podName, destinationNode, mode: 'Live' })
+    if (condition(migration.status, 'Succeeded')?.status === 'True') return migration
+    assert.equal(migration.status?.failure?.reason, 'ExternalUnixSocket', JSON.stringify(migration.status))
+    assert.ok(tries < 4)
+  }
+}
+
+test('two containers that share an emptyDir and a unix socket move there and back at one moment', async () => {
+  await runPair('pair')
+  let pod = 'pair'
+  const downtimesMs: number[] = []
+  for (const node of ['node-2', 'node-1']) {
+    const migration = await moved(pod, node)
+    for (const { sentence, holds } of await proofsOfMove(client, migration)) assert.ok(holds, sentence)
+    pod = migration.status?.destination?.podName ?? ''
+    await assertUnbroken(pod)
+    downtimesMs.push(migration.status?.timings?.downtimeMs ?? Number.NaN)
+  }
+  await noteSeen({
+    ...{
+      kind: 'feature',
+      what: 'two containers that share an emptyDir and a unix socket',
+      result: 'moves',
+      downtimesMs,
+    },
+    checked: 'what each counts in its own memory agrees with the other, the volume and the layers: no gap, no repeat',
+  })
+  await removePod(client, 'default', pod)
+  assert.deepEqual(await lastingLeftovers(client), [])
+})
+
+test('the last container cannot be restored: what was restored before it has not run, and the source goes on', async () => {
+  await runPair('half')
+  const migration = await startMigration(client, { podName: 'half', destinationNode: 'node-2', mode: 'Live' })
+  // Only the restore of the second container names this folder.
+  const restore = /^runc .*restore .*\/client\/image/
+  let killed = 0
+  const strike = (async () => {
+    for (const end = Date.now() + 60_000; killed === 0 && Date.now() < end; await delay(3)) {
+      killed = await killAll(await processesOf('node-2', restore))
+    }
+  })()
+  const ended = await finished(client, migration)
+  await strike
+  assert.equal(killed > 0, true)
+  assert.equal(condition(ended.status, 'Succeeded')?.reason, 'RolledBack')
+  assert.match(ended.status?.failure?.reason ?? '', /^(RestoreFailed|RestoreLost)$/)
+  await assertUnbroken('half')
+  await removePod(client, 'default', 'half')
+  assert.deepEqual(await lastingLeftovers(client), [])
+})
