@@ -58,11 +58,16 @@ chaos: deps ## Move pods live under blows at every step, see docs/testing.md. RU
 	bin/lab up
 	bin/lab enter $(NODE) test/chaos/chaos.ts
 
+.PHONY: kills
+kills: deps ## kill -9 of every part at every step of moves of a StatefulSet's pod.
+	bin/lab up
+	PODFERRY_KILLS=all bin/lab enter $(NODE) --test --test-concurrency=1 test/e2e/stateful.e2e.test.ts
+
 .PHONY: compatibility
 compatibility: deps ## Move programs and pods of every kind, and write what came of it into docs/compatibility.md.
 	rm -f dist/compatibility.jsonl
 	bin/lab up
-	PODFERRY_COMPATIBILITY=$(CURDIR)/dist/compatibility.jsonl bin/lab enter $(NODE) --test --test-concurrency=1 $(addprefix test/e2e/,$(addsuffix .e2e.test.ts,programs volumes owners stateful preflight))
+	PODFERRY_COMPATIBILITY=$(CURDIR)/dist/compatibility.jsonl bin/lab enter $(NODE) --test --test-concurrency=1 $(addprefix test/e2e/,$(addsuffix .e2e.test.ts,programs volumes containers owners stateful preflight))
 	$(NODE) test/compatibility/main.ts dist/compatibility.jsonl
 
 .PHONY: moves

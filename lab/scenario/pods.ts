@@ -1,5 +1,5 @@
 /** The programs that scenarios move. */
-import type { Pod } from '../../src/api/pod.ts'
+import { lastingStatuses, type Pod } from '../../src/api/pod.ts'
 import { PODS } from '../../src/api/resources.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
 import { isNotFound } from '../../src/kube/error.ts'
@@ -86,4 +86,4 @@ export async function removePod(client: KubeClient, namespace: string, name: str
 }
 
 export const restarts = (pod: Pod): number =>
-  pod.status?.containerStatuses?.reduce((sum, c) => sum + c.restartCount, 0) ?? 0
+  lastingStatuses(pod).reduce((sum, { restartCount }) => sum + restartCount, 0)

@@ -18,6 +18,7 @@ export interface Container {
   volumeMounts?: { name: string; mountPath: string; readOnly?: boolean; mountPropagation?: string }[]
   volumeDevices?: { name: string; devicePath: string }[]
   livenessProbe?: Probe
+  startupProbe?: Probe
   lifecycle?: { postStart?: object }
   securityContext?: { privileged?: boolean; seccompProfile?: SeccompProfile }
 }
@@ -101,8 +102,25 @@ export interface Pod extends KubeObject {
     hostIP?: string
     conditions?: { type: string; status: string; reason?: string; message?: string }[]
     containerStatuses?: ContainerStatus[]
+    initContainerStatuses?: ContainerStatus[]
     ephemeralContainerStatuses?: ContainerStatus[]
   }
+}
+
+/** An init container that runs beside the others as long as the pod does. */
+export const isSidecar = ({ restartPolicy }: Container): boolean => restartPolicy === 'Always'
+
+/** @returns those that run as long as the pod does, in the order in which kubelet starts them; not the init containers that end */
+export const lastingContainers = ({ spec }: Pick<Pod, 'spec'>): Container[] => [
+  ...(spec.initContainers?.filter(isSidecar) ?? []),
+  ...spec.containers,
+]
+
+/** @returns of the same */
+export function lastingStatuses(pod: Pod): ContainerStatus[] {
+  const sidecars = new Set(pod.spec.initContainers?.filter(isSidecar).map(({ name }) => name))
+  const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {}
+  return [...initContainerStatuses.filter(({ name }) => sidecars.has(name)), ...containerStatuses]
 }
 
 export interface Node extends KubeObject {

@@ -10,7 +10,7 @@ import {
   ORIGINAL_IMAGES_ANNOTATION,
   RUNTIME_CLASS,
 } from '../api/names.ts'
-import type { Container, Pod, PodSpec } from '../api/pod.ts'
+import { type Container, isSidecar, lastingContainers, lastingStatuses, type Pod, type PodSpec } from '../api/pod.ts'
 import { isStateful } from '../api/stateful.ts'
 import { checkpointImageReference } from '../oci/repository.ts'
 import { isStatefulPod } from './owner.ts'
@@ -42,7 +42,7 @@ export const pullPodName = (migration: Migration): string => `podferry-pull-${mi
 
 /** The images that people once wrote, through any number of moves. */
 function originalImages(pod: Pod): Record<string, string> {
-  const images = Object.fromEntries(pod.spec.containers.map((container) => [container.name, container.image]))
+  const images = Object.fromEntries(lastingContainers(pod).map((container) => [container.name, container.image]))
   return { ...images, ...recordedImages(pod.metadata.annotations?.[ORIGINAL_IMAGES_ANNOTATION]) }
 }
 
@@ -61,10 +61,11 @@ function recordedImages(annotation: string | undefined): Record<string, string> 
 /** @returns the source's containers as they enter status.containers */
 export function containersOf(pod: Pod): MigrationContainer[] {
   const images = originalImages(pod)
-  return pod.spec.containers.map(({ name, image }) => ({
+  const statuses = lastingStatuses(pod)
+  return lastingContainers(pod).map(({ name, image }) => ({
     name,
     image: images[name] ?? image,
-    imageID: pod.status?.containerStatuses?.find((status) => status.name === name)?.imageID ?? '',
+    imageID: statuses.find((status) => status.name === name)?.imageID ?? '',
   }))
 }
 
@@ -112,7 +113,7 @@ function arrivingPod(migration: Migration, source: Pod, imageOf: (container: str
   const node = migration.status?.destination?.node
   if (!node) throw new Error('a destination pod needs status.destination.node')
   const { ephemeralContainers, initContainers, ...spec } = source.spec
-  const sidecars = initContainers?.filter((container) => container.restartPolicy === 'Always') ?? []
+  const sidecars = initContainers?.filter(isSidecar) ?? []
   const arriving = (container: Container): Container => ({
     ...container,
     image: imageOf(container.name),
@@ -138,7 +139,7 @@ function arrivingPod(migration: Migration, source: Pod, imageOf: (container: str
       // CRIU writes the dumped host name into the sandbox; the spec says the same, so that /etc/hosts agrees with it.
       hostname: source.spec.hostname ?? hostnameOf(source),
       containers: spec.containers.map(arriving),
-      ...(sidecars.length > 0 ? { initContainers: sidecars } : {}),
+      ...(sidecars.length > 0 ? { initContainers: sidecars.map(arriving) } : {}),
     },
   }
 }
@@ -163,8 +164,9 @@ const PULL_ONLY = ['/podferry-pull-only']
  * @param excludedNodes names of nodes that can't be the destination
  */
 export function pullPod(migration: Migration, source: Pod, excludedNodes: string[]): NewPod {
-  const { containers, imagePullSecrets, tolerations, nodeSelector, serviceAccountName } = source.spec
+  const { imagePullSecrets, tolerations, nodeSelector, serviceAccountName } = source.spec
   const { node, podUID } = migration.status?.destination ?? {}
+  const images = new Map(containersOf(source).map(({ name, imageID }) => [name, imageID]))
   const elsewhere = {
     nodeAffinity: {
       requiredDuringSchedulingIgnoredDuringExecution: {
@@ -192,12 +194,12 @@ export function pullPod(migration: Migration, source: Pod, excludedNodes: string
       restartPolicy: 'Never',
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 0,
-      containers: containersOf(source).map(({ name, imageID }, index) => ({
+      containers: lastingContainers(source).map(({ name, resources }) => ({
         name,
-        image: imageID,
+        image: images.get(name) ?? '',
         imagePullPolicy: 'IfNotPresent',
         command: PULL_ONLY,
-        ...(containers[index]?.resources && podUID === undefined ? { resources: containers[index].resources } : {}),
+        ...(resources && podUID === undefined ? { resources } : {}),
       })),
     },
   }

@@ -57,18 +57,18 @@ with open('/shared/book', 'a', buffering=1) as book:
         time.sleep(0.05)
 `
 
-async function runPair(name: string): Promise<void> {
+/** @param as what the one is that answers */
+async function runPair(name: string, as: 'container' | 'sidecar'): Promise<void> {
   const pod = barePod({ name, node: 'node-1', image: 'python:3', command: ['/usr/bin/python3', '-c', SERVER] })
   const [main] = pod.spec.containers
   assert.ok(main)
-  const containers = [
-    { ...main, name: 'server', volumeMounts: [{ name: 'shared', mountPath: '/shared' }] },
-    {
-      ...{ ...main, name: 'client', command: ['/usr/bin/python3', '-c', CLIENT] },
-      volumeMounts: [{ name: 'shared', mountPath: '/shared' }],
-    },
-  ]
-  Object.assign(pod.spec, { containers, volumes: [{ name: 'shared', emptyDir: {} }] })
+  const volumeMounts = [{ name: 'shared', mountPath: '/shared' }]
+  const server = { ...main, name: 'server', volumeMounts }
+  const talker = { ...main, name: 'client', command: ['/usr/bin/python3', '-c', CLIENT], volumeMounts }
+  const volumes = [{ name: 'shared', emptyDir: {} }]
+  if (as === 'container') Object.assign(pod.spec, { containers: [server, talker], volumes })
+  else
+    Object.assign(pod.spec, { initContainers: [{ ...server, restartPolicy: 'Always' }], containers: [talker], volumes })
   await runPod(client, pod)
   await eventually('both talk', async () => (await book(name)).length > 20)
 }
@@ -100,32 +100,33 @@ async function moved(podName: string, destinationNode: string): Promise<Migratio
   }
 }
 
-test('two containers that share an emptyDir and a unix socket move there and back at one moment', async () => {
-  await runPair('pair')
-  let pod = 'pair'
-  const downtimesMs: number[] = []
-  for (const node of ['node-2', 'node-1']) {
-    const migration = await moved(pod, node)
-    for (const { sentence, holds } of await proofsOfMove(client, migration)) assert.ok(holds, sentence)
-    pod = migration.status?.destination?.podName ?? ''
-    await assertUnbroken(pod)
-    downtimesMs.push(migration.status?.timings?.downtimeMs ?? Number.NaN)
-  }
-  await noteSeen({
-    ...{
-      kind: 'feature',
-      what: 'two containers that share an emptyDir and a unix socket',
-      result: 'moves',
-      downtimesMs,
-    },
-    checked: 'what each counts in its own memory agrees with the other, the volume and the layers: no gap, no repeat',
+for (const [as, name, what] of [
+  ['container', 'pair', 'two containers that share an emptyDir and a unix socket'],
+  ['sidecar', 'escort', 'a container and a sidecar that share an emptyDir and a unix socket'],
+] as const) {
+  test(`${what} move there and back, each time at one moment`, async () => {
+    await runPair(name, as)
+    let pod: string = name
+    const downtimesMs: number[] = []
+    for (const node of ['node-2', 'node-1']) {
+      const migration = await moved(pod, node)
+      for (const { sentence, holds } of await proofsOfMove(client, migration)) assert.ok(holds, sentence)
+      pod = migration.status?.destination?.podName ?? ''
+      await assertUnbroken(pod)
+      downtimesMs.push(migration.status?.timings?.downtimeMs ?? Number.NaN)
+    }
+    console.log(`downtimes ${downtimesMs.join(' and ')} ms`)
+    await noteSeen({
+      ...{ kind: 'feature', what, result: 'moves', downtimesMs },
+      checked: 'what each counts in its own memory agrees with the other, the volume and the layers: no gap, no repeat',
+    })
+    await removePod(client, 'default', pod)
+    assert.deepEqual(await lastingLeftovers(client), [])
   })
-  await removePod(client, 'default', pod)
-  assert.deepEqual(await lastingLeftovers(client), [])
-})
+}
 
 test('the last container cannot be restored: what was restored before it has not run, and the source goes on', async () => {
-  await runPair('half')
+  await runPair('half', 'container')
   const migration = await startMigration(client, { podName: 'half', destinationNode: 'node-2', mode: 'Live' })
   // Only the restore of the second container names this folder.
   const restore = /^runc .*restore .*\/client\/image/

@@ -91,13 +91,14 @@ const volumes = (volume: object) => ({ volumes: [{ name: 'v', ...volume }] })
 const mount = (options: object = {}) => ({ volumeMounts: [{ name: 'v', mountPath: '/v', ...options }] })
 const liveness = { exec: { command: ['/bin/true'] }, periodSeconds: 1, failureThreshold: 1 }
 const second = { name: 'second', image: imageRef('counter:1'), command: ['/counter', '1000'] }
+const hooked = { ...second, restartPolicy: 'Always', lifecycle: { postStart: { sleep: { seconds: 1 } } } }
 
 /** What the spec of a pod, or the wish, shows. */
 const PODS_REFUSED: Row[] = [
   ['hostnetwork', 'HostNamespaces', /Remove hostNetwork/, { hostNetwork: true }],
   ['hostipc', 'HostNamespaces', /Remove hostIPC/, { hostIPC: true }],
   ['shared', 'SharedProcessNamespace', /Remove it/, { shareProcessNamespace: true }],
-  ['sidecar', 'SeveralContainers', /of its own/, { initContainers: [{ ...second, restartPolicy: 'Always' }] }],
+  ['sidecar', 'SeveralContainers', /put the container last/, { initContainers: [hooked] }],
   ['terminal', 'Terminal', /tty: false/, {}, { tty: true }],
   ['gpu', 'DeviceRequested', /leave/, {}, { resources: { limits: { 'test.example/gpu': '1' } } }],
   [

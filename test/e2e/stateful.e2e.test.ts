@@ -96,20 +96,33 @@ test('mode Live is refused, and says why', async () => {
   assert.match(status.failure.message, /same name.*use mode Image/)
 })
 
-const STRIKES: [string, Stage, (destination: NodeName) => Promise<number>][] = [
-  ['the controller, before the commit', 'Checkpointed', () => killEverywhere('controller')],
-  ['the controller, while the name is free', 'Committed', () => killEverywhere('controller')],
-  ['the destination agent, after the commit', 'Committed', (destination) => signal(destination, 'agent', 'KILL')],
+const VICTIMS: Record<string, (source: NodeName, destination: NodeName) => Promise<number>> = {
+  controller: () => killEverywhere('controller'),
+  'source agent': (source) => signal(source, 'agent', 'KILL'),
+  'destination agent': (_, destination) => signal(destination, 'agent', 'KILL'),
+  'event handler': (_, destination) => signal(destination, 'event-handler', 'KILL'),
+  registry: (_, destination) => signal(destination, 'registry', 'KILL'),
+}
+const STAGES: Stage[] = ['Accepted', 'DestinationReady', 'Checkpointed', 'Delivered', 'Committed', 'Restored']
+/** Before the commit; while the name is free; while only the destination may run it. */
+const FEW: [string, Stage][] = [
+  ['controller', 'Checkpointed'],
+  ['controller', 'Committed'],
+  ['source agent', 'Committed'],
+  ['destination agent', 'Committed'],
 ]
+/** `make kills`. */
+const ALL = Object.keys(VICTIMS).flatMap((victim) => STAGES.map((stage): [string, Stage] => [victim, stage]))
 
-for (const [what, stage, blow] of STRIKES) {
-  test(`kill -9 of ${what}: moved once, or running with its state`, async () => {
+for (const [victim, stage] of process.env.PODFERRY_KILLS === 'all' ? ALL : FEW) {
+  test(`kill -9 of the ${victim} at ${stage}: moved once, or running with its state`, async () => {
     const destinationNode = await otherNode()
+    const sourceNode = destinationNode === 'node-1' ? 'node-2' : 'node-1'
     const started = await startMigration(client, { podName: POD, destinationNode })
     await reaches(client, started, stage)
-    assert.ok((await blow(destinationNode)) > 0, 'there was nothing to strike')
+    assert.ok(((await VICTIMS[victim]?.(sourceNode, destinationNode)) ?? 0) > 0, 'there was nothing to strike')
     const { status } = await finished(client, started)
-    console.log(`${condition(status, 'Succeeded')?.message}`)
+    console.log(`${victim} killed at ${stage}: ${condition(status, 'Succeeded')?.message}`)
     await ready()
     await assertWhole()
   })

@@ -1,6 +1,6 @@
 /** What must hold in the instant before the kubelet is asked. Pure: throws the refusal or returns what the dump needs. */
 import type { Migration } from '../../api/migration.ts'
-import type { Container, Pod } from '../../api/pod.ts'
+import { type Container, lastingContainers, lastingStatuses, type Pod } from '../../api/pod.ts'
 import { PodferryError } from '../../errors.ts'
 
 /** `id` as the runtime knows it, without `containerd://`. */
@@ -22,7 +22,7 @@ interface DumpTarget {
  */
 export function dumpTarget(migration: Migration, nodeName: string, pod: Pod | undefined): DumpTarget {
   const running = runningPod(migration, nodeName, pod)
-  const [container, ...others] = running.spec.containers
+  const [container, ...others] = lastingContainers(running)
   if (container === undefined || others.length > 0) {
     // The kubelet dumps one container after the other: their states would be of different moments.
     throw refuse(running.metadata.name, 'SeveralContainers', 'mode Image moves pods of one container; use mode Live')
@@ -39,7 +39,7 @@ export function liveTarget(migration: Migration, nodeName: string, pod: Pod | un
   const running = runningPod(migration, nodeName, pod)
   return {
     pod: nameOf(running),
-    containers: running.spec.containers.map((container) => runningContainer(running, container)),
+    containers: lastingContainers(running).map((container) => runningContainer(running, container)),
   }
 }
 
@@ -60,11 +60,15 @@ function runningPod(migration: Migration, nodeName: string, pod: Pod | undefined
   return pod
 }
 
-function runningContainer({ metadata, status: podStatus }: Pod, container: Container): ContainerTarget {
-  const status = podStatus?.containerStatuses?.find(({ name }) => name === container.name)
+function runningContainer(pod: Pod, container: Container): ContainerTarget {
+  const status = lastingStatuses(pod).find(({ name }) => name === container.name)
   const id = /^[a-z0-9-]+:\/\/([0-9a-zA-Z_.-]+)$/.exec(status?.containerID ?? '')?.[1]
   if (id === undefined || status?.state?.running === undefined) {
-    throw refuse(metadata.name, 'ContainerNotRunning', `container ${container.name} is not running; wait until it is`)
+    throw refuse(
+      pod.metadata.name,
+      'ContainerNotRunning',
+      `container ${container.name} is not running; wait until it is`,
+    )
   }
   return { name: container.name, id }
 }

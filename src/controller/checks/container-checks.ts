@@ -1,14 +1,14 @@
 /** What about the pod's containers forbids a move or makes one risky. */
 import { blocks, type Finding, warns } from '../../api/finding.ts'
 import { factsOf } from '../../api/node-facts.ts'
-import type { Container, Probe } from '../../api/pod.ts'
+import { type Container, lastingContainers, type Probe } from '../../api/pod.ts'
 import type { Check } from './check.ts'
 import { weightOf } from './weight.ts'
 
 const each =
   (check: (container: Container, ...rest: Parameters<Check>) => Finding | readonly Finding[] | undefined): Check =>
   (candidate) =>
-    candidate.pod.spec.containers.flatMap((container) => check(container, candidate) ?? [])
+    lastingContainers(candidate.pod).flatMap((container) => check(container, candidate) ?? [])
 
 const terminal = each(({ name, tty, stdin }) => {
   if (tty) {

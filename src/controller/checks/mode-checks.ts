@@ -3,6 +3,7 @@ import { blocks, type Finding, isBlocking, messageOf, warns } from '../../api/fi
 import type { MigrationSpec } from '../../api/migration.ts'
 import { LIVE_LABEL, RUNTIME_CLASS } from '../../api/names.ts'
 import { factsOf } from '../../api/node-facts.ts'
+import { lastingContainers } from '../../api/pod.ts'
 import { isStatefulPod } from '../owner.ts'
 import { type Candidate, type Check, findingsOf } from './check.ts'
 import { disk } from './fact-checks.ts'
@@ -71,11 +72,11 @@ const liveNodes: Check = ({ source, destination }) =>
   })
 
 const oneContainer: Check = ({ pod }) =>
-  pod.spec.containers.length === 1
+  lastingContainers(pod).length === 1
     ? undefined
     : blocks(
         'SeveralContainers',
-        `pod ${pod.metadata.name} has ${pod.spec.containers.length} containers`,
+        `pod ${pod.metadata.name} has ${lastingContainers(pod).length} containers`,
         'the kubelet dumps one after the other, and their states would be of different moments',
         'use mode Live',
       )

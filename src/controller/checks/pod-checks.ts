@@ -1,5 +1,6 @@
 /** What about the pod as a whole forbids a move. */
 import { blocks } from '../../api/finding.ts'
+import { isSidecar, lastingContainers, lastingStatuses } from '../../api/pod.ts'
 import type { Check } from './check.ts'
 import { ownerChecks } from './owner-checks.ts'
 
@@ -13,7 +14,7 @@ const running: Check = ({ pod }) => {
   const why = 'only a running program has a state to move'
   const phase = pod.status?.phase ?? 'Unknown'
   if (phase !== 'Running') return blocks('PodNotRunning', `${name} is ${phase}, not Running`, why, wait)
-  const stopped = pod.status?.containerStatuses?.find((status) => !status.state?.running)
+  const stopped = lastingStatuses(pod).find((status) => !status.state?.running)
   return stopped && blocks('PodNotRunning', `container ${stopped.name} of ${name} does not run`, why, wait)
 }
 
@@ -48,17 +49,19 @@ const staticPod: Check = ({ pod }) =>
       )
 
 const containers: Check = ({ pod }) => {
-  const sidecar = pod.spec.initContainers?.find((container) => container.restartPolicy === 'Always')
-  if (sidecar) {
+  // Each but the last stands still until the last one runs, and kubelet makes the next when hook and startup probe are done.
+  const probed = pod.spec.initContainers?.find((container) => isSidecar(container) && container.startupProbe)
+  if (probed) {
     return blocks(
       'SeveralContainers',
-      `init container ${sidecar.name} is a sidecar`,
-      'this version moves ordinary containers only',
-      'make it one of spec.containers, or run it as a pod of its own',
+      `sidecar ${probed.name} has a startupProbe`,
+      'kubelet would wait for its success, and the sidecar stands still until the containers after it run',
+      'do without the probe',
     )
   }
-  // Each but the last stands still until the last one runs, and kubelet waits for the hook of one before it makes the next.
-  const hooked = pod.spec.containers.slice(0, -1).find(({ lifecycle }) => lifecycle?.postStart !== undefined)
+  const hooked = lastingContainers(pod)
+    .slice(0, -1)
+    .find(({ lifecycle }) => lifecycle?.postStart !== undefined)
   return (
     hooked &&
     blocks(
@@ -71,8 +74,8 @@ const containers: Check = ({ pod }) => {
 }
 
 const imageDigest: Check = ({ pod }) =>
-  pod.status?.containerStatuses
-    ?.filter(({ imageID }) => !imageID.includes('@sha256:'))
+  lastingStatuses(pod)
+    .filter(({ imageID }) => !imageID.includes('@sha256:'))
     .map(({ name, image, imageID }) =>
       blocks(
         'ImageWithoutDigest',

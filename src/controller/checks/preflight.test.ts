@@ -22,6 +22,7 @@ const TWO = [
 ]
 const HOOKED = { name: 'c', image: 'i', lifecycle: { postStart: {} } }
 const SIDECAR = { name: 's', image: 'i', restartPolicy: 'Always' }
+const PROBED = { ...SIDECAR, startupProbe: {} }
 
 const SCRATCH = aPod({ volumes: [{ name: 'scratch', emptyDir: {} }] })
 
@@ -41,7 +42,7 @@ const ABOUT_THE_POD: [string, Snapshot, string, RegExp][] = [
   ['a static pod', withPod({}, { annotations: { 'kubernetes.io/config.mirror': 'x' } }), 'StaticPod', /manifest/],
   ['a pod of a DaemonSet', owned('DaemonSet'), 'DaemonSetPod', /nowhere/],
   ['a pod of a ReplicaSet', owned('ReplicaSet'), 'OwnerNotSupported', /bare pods/],
-  ['a sidecar', withPod({ initContainers: [SIDECAR] }), 'SeveralContainers', /one of spec.containers/],
+  ['a sidecar that must be probed', withPod({ initContainers: [PROBED] }), 'SeveralContainers', /without the probe/],
   ['a hook of a container before the last', withPod({ containers: [HOOKED, ...TWO] }), 'SeveralContainers', /last/],
   [
     'an emptyDir in mode Image',
@@ -133,6 +134,7 @@ const MODES: [string, 'Auto' | 'Live' | 'Image', Partial<Snapshot>, string, RegE
     'Live',
   ],
   ['several containers move by Live', 'Auto', { nodes: LIVE_NODES, sourcePod: aPod({ containers: TWO }) }, 'Live'],
+  ['a sidecar moves by Live', 'Live', { nodes: LIVE_NODES, sourcePod: aPod({ initContainers: [SIDECAR] }) }, 'Live'],
   [
     'the last of several containers may have a hook',
     'Live',

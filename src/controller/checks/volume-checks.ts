@@ -1,7 +1,7 @@
 /** Which volumes a mode can take along, and why not. */
 import { blocks, type Finding } from '../../api/finding.ts'
 import type { MigrationStatus } from '../../api/migration.ts'
-import type { Node, NodeSelectorTerm, Pod, Volume } from '../../api/pod.ts'
+import { lastingContainers, type Node, type NodeSelectorTerm, type Pod, type Volume } from '../../api/pod.ts'
 import { isStatefulPod } from '../owner.ts'
 import type { Check } from './check.ts'
 
@@ -103,7 +103,7 @@ const PROVED = ['Directory', 'File', 'CharDevice', 'BlockDevice', 'Socket']
 
 function hostPath(pod: Pod, name: string, { path, type = '' }: NonNullable<Volume['hostPath']>): Finding | undefined {
   const told = `volume ${name} is the node's own ${path} (hostPath)`
-  const writer = pod.spec.containers.find(({ volumeMounts }) =>
+  const writer = lastingContainers(pod).find(({ volumeMounts }) =>
     volumeMounts?.some((mount) => mount.name === name && mount.readOnly !== true),
   )
   if (writer) {

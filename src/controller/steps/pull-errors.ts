@@ -1,6 +1,6 @@
 /** A pod of ours whose images do not come. */
 import type { Refusal } from '../../api/finding.ts'
-import type { Pod } from '../../api/pod.ts'
+import { lastingStatuses, type Pod } from '../../api/pod.ts'
 
 /** A pull that fails for this long will not mend itself soon; the source loses nothing by an early answer. */
 const PULL_PATIENCE_MS = 30_000
@@ -9,7 +9,7 @@ const PULL_ERRORS = ['ErrImagePull', 'ImagePullBackOff', 'InvalidImageName', 'Er
 
 /** @returns undefined while there is hope */
 export function pullError(pod: Pod | undefined, now: Date): Refusal | undefined {
-  const waiting = pod?.status?.containerStatuses?.find((s) => PULL_ERRORS.includes(s.state?.waiting?.reason ?? ''))
+  const waiting = (pod ? lastingStatuses(pod) : []).find((s) => PULL_ERRORS.includes(s.state?.waiting?.reason ?? ''))
   if (!pod || !waiting || now.getTime() - Date.parse(pod.metadata.creationTimestamp) < PULL_PATIENCE_MS)
     return undefined
   return {

@@ -1,5 +1,5 @@
 /** Whether the destination pod waits at its first container's gate and nothing else is missing, or never will. Pure. */
-import type { Pod } from '../../../api/pod.ts'
+import { lastingStatuses, type Pod } from '../../../api/pod.ts'
 
 export interface LiveReadiness {
   status: 'True' | 'False' | 'Unknown'
@@ -58,7 +58,7 @@ export function judgeReadiness({ first, waits, missingImages, pod, failingSince,
 
 /** @returns what kubelet complains of; undefined when it does not */
 export function errorOf(pod: Pod | undefined): { reason: string; message: string } | undefined {
-  for (const { name, state } of pod?.status?.containerStatuses ?? []) {
+  for (const { name, state } of pod ? lastingStatuses(pod) : []) {
     const { reason = '', message = '' } = state?.waiting ?? {}
     if (ERRORS.has(reason)) return { reason, message: `container ${name}: ${reason}: ${message}` }
   }
