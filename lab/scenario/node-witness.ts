@@ -36,8 +36,8 @@ export async function startNodeWitness(): Promise<NodeWitness> {
     const lines = createInterface({ input: child.stdout })
     const listening = once(lines, 'line')
     lines.on('line', (line) => {
-      const [from = '', ...text] = line.split(' ')
-      if (text.length > 0) reports.push(readLedger(text.join(' '), from))
+      const [from = '', heardAt = '', ...text] = line.split(' ')
+      if (text.length > 0) reports.push(readLedger(text.join(' '), from, Number(heardAt)))
     })
     const ended = once(child, 'exit').then(() => {
       throw new Error(`the witness cannot listen on ${node}`)

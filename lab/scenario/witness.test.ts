@@ -41,14 +41,16 @@ test('a program that finds spoilt what it has told before is believed, and told 
 })
 
 test("a report says what its sender says, at the sender's time", () => {
-  assert.deepEqual(readLedger('00ff 12 1 1500250 ok\n', '10.0.0.1'), {
+  assert.deepEqual(readLedger('00ff 12 1 1500250 ok\n', '10.0.0.1', 1600), {
     nonce: '00ff',
     number: 12,
     from: '10.0.0.1',
     at: 1500.25,
   })
-  assert.equal(readLedger('00ff 12 1 1500250 deed\n', '10.0.0.1').broken, 'deed')
-  assert.equal(readLedger('00ff 12 1\n', '10.0.0.1').broken, 'nothing')
+  assert.equal(readLedger('00ff 12 1 1500250 deed\n', '10.0.0.1', 1501).broken, 'deed')
+  assert.equal(readLedger('00ff 12 1\n', '10.0.0.1', 1501).broken, 'nothing')
+  // Its pod stood still after it had looked at the clock.
+  assert.equal(readLedger('00ff 12 1 1500250 ok\n', '10.0.0.1', 2500).at, 2500)
 })
 
 const AT_B = { at: 2, offAt: 2, isThere: (address: string) => address.startsWith('b') }

@@ -46,11 +46,18 @@ export async function startWitness(address: string): Promise<Witness> {
   }
 }
 
-/** @param message `NONCE NUMBER PID MICROSECONDS VERDICT`, as the ledger sends it */
-export function readLedger(message: string, from: string): Report {
+/** A message waits less than that for an ear on the same node. One that took longer was stopped between the look at the clock and the sending. */
+const QUEUED_MS = 300
+
+/**
+ * @param message `NONCE NUMBER PID MICROSECONDS VERDICT`, as the ledger sends it
+ * @param heardAt milliseconds since the epoch
+ */
+export function readLedger(message: string, from: string, heardAt: number): Report {
   const [nonce = '', number = '', , microseconds = '', verdict = 'nothing'] = message.trim().split(' ')
   // The sender's own clock is the machine's, and it knows no waiting in a queue.
-  const at = Number(microseconds) / 1000
+  const sentAt = Number(microseconds) / 1000
+  const at = heardAt - sentAt > QUEUED_MS ? heardAt : sentAt
   return { nonce, number: Number(number), from, at, ...(verdict === 'ok' ? {} : { broken: verdict }) }
 }
 

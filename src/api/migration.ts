@@ -115,10 +115,15 @@ export const statusSchema = z.object({
       node: objectName,
       podUID: z.string(),
       owner: z
-        .object({ kind: z.enum(['ReplicaSet', 'StatefulSet']), name: objectName, uid: z.string(), hash: z.string() })
+        .object({
+          kind: z.enum(['ReplicaSet', 'StatefulSet', 'Job']),
+          name: objectName,
+          uid: z.string(),
+          hash: z.string(),
+        })
         .optional()
         .describe(
-          'Who makes the destination pod; hash is the label by which it knows its pods (StatefulSet: their revision). Controller.',
+          'Whose pod it is; hash is the label by which the owner knows its pods (StatefulSet: their revision). Controller.',
         ),
       releasedAt: timestamp
         .optional()

@@ -38,6 +38,8 @@ export const ORIGINAL_IMAGES_ANNOTATION = `${GROUP}/original-images`
 export const WEBHOOK_CONFIGURATION = 'podferry-owners'
 /** By which a Deployment's ReplicaSet knows its pods. */
 export const HASH_LABEL = 'pod-template-hash'
+/** By which a Job knows its pods. */
+export const JOB_LABEL = 'batch.kubernetes.io/controller-uid'
 /** By which a StatefulSet knows of which template a pod of its is. */
 export const REVISION_LABEL = 'controller-revision-hash'
 /** What a ReplicaSet that is one over looks at; the value before a move is kept in DELETION_COST_ANNOTATION. */

@@ -163,6 +163,13 @@ export interface StatefulSet extends ReplicaSet {
   spec: ReplicaSet['spec'] & { ordinals?: { start?: number } }
 }
 
+/** batch/v1 */
+export interface Job extends KubeObject {
+  metadata: Metadata
+  spec: { completions?: number; managedBy?: string; selector: { matchLabels?: Record<string, string> } }
+  status?: { conditions?: { type: string; status: string }[] }
+}
+
 const conditionTrue = (
   object: { status?: { conditions?: { type: string; status: string }[] } } | undefined,
   type: string,
@@ -170,3 +177,6 @@ const conditionTrue = (
 
 export const isPodReady = (pod: Pod | undefined): boolean => conditionTrue(pod, 'Ready')
 export const isNodeReady = (node: Node | undefined): boolean => conditionTrue(node, 'Ready')
+
+/** @returns whether it makes no pods any more, and has ended those it had */
+export const isJobFinished = (job: Job): boolean => conditionTrue(job, 'Complete') || conditionTrue(job, 'Failed')

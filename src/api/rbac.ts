@@ -34,9 +34,10 @@ const CONTROLLER: Part = {
   cluster: [
     rule(GROUP, 'migrations', 'get list watch update patch delete'),
     WRITE_STATUS,
-    // patch: the label by which a ReplicaSet knows its pod, taken away for the move and given back.
+    // patch: the label by which a ReplicaSet or a Job knows its pod, taken away for the move and given back.
     rule('', 'pods', 'get list watch create delete patch'),
     rule('apps', 'replicasets statefulsets', 'get'),
+    rule('batch', 'jobs', 'get'),
     rule('admissionregistration.k8s.io', 'mutatingwebhookconfigurations', 'get update', WEBHOOK_CONFIGURATION),
     rule('', 'nodes', 'get list watch'),
     // Preflight: whether the bytes of a claim lie on the source's own disk.

@@ -2,7 +2,7 @@
 import type { Resource } from '../kube/resource.ts'
 import type { Migration } from './migration.ts'
 import { GROUP, VERSION } from './names.ts'
-import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicaSet, StatefulSet } from './pod.ts'
+import type { Job, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicaSet, StatefulSet } from './pod.ts'
 
 export const MIGRATIONS: Resource<Migration> = {
   group: GROUP,
@@ -36,3 +36,4 @@ export const STATEFUL_SETS: Resource<StatefulSet> = {
   plural: 'statefulsets',
   namespaced: true,
 }
+export const JOBS: Resource<Job> = { group: 'batch', version: 'v1', plural: 'jobs', namespaced: true }

@@ -55,7 +55,7 @@ async function carryOut(deps: ExecuteDeps, { migration }: Snapshot, command: Com
       return dropRecovery(deps, migration, command.why)
     case 'createPod':
       return ignoring(isAlreadyExists, () => client.create(PODS, command.pod))
-    case 'markSource': {
+    case 'markPod': {
       const { name: podName, resourceVersion } = command.pod.metadata
       const body = { metadata: { resourceVersion, ...command.marks } }
       return ignoring(
@@ -113,6 +113,6 @@ const describe = (command: Command) =>
     ? { do: command.do, role: command.role, pod: command.pod.metadata.name }
     : command.do === 'deletePod'
       ? { do: command.do, role: command.role, pod: command.name, uid: command.uid }
-      : command.do === 'markSource'
+      : command.do === 'markPod'
         ? { do: command.do, why: command.why, pod: command.pod.metadata.name }
         : { do: command.do }

@@ -2,7 +2,7 @@
 import { isFinished, truth } from '../api/conditions.ts'
 import type { Migration } from '../api/migration.ts'
 import { isPodReady, type Pod } from '../api/pod.ts'
-import { MIGRATIONS, NODES, PODS, REPLICA_SETS, STATEFUL_SETS } from '../api/resources.ts'
+import { JOBS, MIGRATIONS, NODES, PODS, REPLICA_SETS, STATEFUL_SETS } from '../api/resources.ts'
 import type { KubeClient } from '../kube/client.ts'
 import { isNotFound } from '../kube/error.ts'
 import type { KubeObject, Resource } from '../kube/resource.ts'
@@ -84,6 +84,7 @@ export async function findOwner(client: KubeClient, { status, metadata }: Migrat
   const owner = status?.source?.owner ?? (source && ownerOf(source))
   if (!owner) return undefined
   const namespace = metadata.namespace ?? 'default'
+  if (owner.kind === 'Job') return await find(client, JOBS, namespace, owner.name)
   return owner.kind === 'StatefulSet'
     ? await find(client, STATEFUL_SETS, namespace, owner.name)
     : await find(client, REPLICA_SETS, namespace, owner.name)

@@ -69,7 +69,7 @@ const at = (status: MigrationStatus | undefined, changes: Partial<Snapshot> = {}
 const aborted = (status: MigrationStatus, type: ConditionType = 'Committed') =>
   withCondition(status, { type, status: 'False', reason: 'Test', message: '' }, START)
 const dones = (snapshot: Snapshot, now = NOW) =>
-  plan(snapshot, now).commands?.map((command) => (command.do === 'markSource' ? command.why : command.do))
+  plan(snapshot, now).commands?.map((command) => (command.do === 'markPod' ? command.why : command.do))
 
 test('a pod of a Deployment is accepted with its owner written down', () => {
   const { status } = plan(at(undefined), NOW)

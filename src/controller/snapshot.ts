@@ -1,8 +1,9 @@
 /** Everything a plan may look at: read once, then pure functions decide. */
 import type { Migration } from '../api/migration.ts'
-import type { Node, Pod, ReplicaSet, StatefulSet } from '../api/pod.ts'
+import type { Node, Pod } from '../api/pod.ts'
 import type { ClusterFacts } from './checks/cluster-checks.ts'
 import type { ClaimFacts } from './checks/volume-checks.ts'
+import type { FoundOwner } from './owner.ts'
 
 export interface Snapshot {
   migration: Migration
@@ -15,7 +16,7 @@ export interface Snapshot {
   /** The short-lived pod that makes kubelet pull the base images (and lets the scheduler pick a node). */
   pullPod: Pod | undefined
   /** The owner that the source pod belongs to, or belonged to before it was released or removed. */
-  owner: ReplicaSet | StatefulSet | undefined
+  owner: FoundOwner | undefined
   /** Whether the webhook can be asked for a replacement, or why not; undefined where nobody needs to know. */
   webhook: 'alive' | { dead: string } | undefined
   nodes: Node[]

@@ -18,7 +18,7 @@ export type Command =
   | { do: 'createPod'; role: PodRole; pod: NewPod }
   | { do: 'deletePod'; role: PodRole; name: string; uid: string; graceSeconds: number }
   /** Labels and annotations of exactly this version of the source pod; null takes one away. */
-  | { do: 'markSource'; pod: Pod; why: 'release' | 'handBack' | 'settle'; marks: PodMarks }
+  | { do: 'markPod'; pod: Pod; why: 'release' | 'handBack' | 'settle' | 'adopt'; marks: PodMarks }
 
 export interface Plan {
   /** The whole next status, to be written with the snapshot's resourceVersion as precondition. */

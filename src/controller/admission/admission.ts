@@ -11,7 +11,7 @@ import { WorkQueue } from '../../kube/queue.ts'
 import { ensureAuthority } from '../certificates/authority.ts'
 import type { KeyPair } from '../certificates/issue.ts'
 import { SERVICE_NAMES, WEBHOOK_CONFIGURATIONS, webhooksFor } from './configuration.ts'
-import { holdsName, needsReplacement } from './replacement.ts'
+import { heldBy, needsReplacement } from './replacement.ts'
 import { type AdmissionServer, startAdmissionServer } from './server.ts'
 
 interface AdmissionContext {
@@ -43,11 +43,7 @@ export function createAdmission({ client, log, mayAct }: AdmissionContext): Admi
     const owners = known()
       .filter(needsReplacement)
       .map(({ status }) => status?.source?.owner?.uid ?? '')
-    const held = known()
-      .filter(holdsName)
-      .map(({ spec, status }) => ({ owner: status?.source?.owner?.uid ?? '', podName: spec.podName }))
-      .sort((a, b) => (`${a.owner} ${a.podName}` < `${b.owner} ${b.podName}` ? -1 : 1))
-    const webhooks = webhooksFor({ path, authority, owners: [...new Set(owners)].sort(), held })
+    const webhooks = webhooksFor({ path, authority, owners: [...new Set(owners)].sort(), held: heldBy(known()) })
     const stored = await client.get(WEBHOOK_CONFIGURATIONS, undefined, WEBHOOK_CONFIGURATION)
     if (!isDeepStrictEqual(stored.webhooks, webhooks))
       await client.replace(WEBHOOK_CONFIGURATIONS, { ...stored, webhooks })

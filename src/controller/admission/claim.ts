@@ -5,7 +5,7 @@ import { MIGRATIONS, PODS } from '../../api/resources.ts'
 import type { KubeClient } from '../../kube/client.ts'
 import { isConflict, isNotFound } from '../../kube/error.ts'
 import { sourceFrom } from '../manifest.ts'
-import { holderOf, isRestorable, waitingFor } from './replacement.ts'
+import { holderOf, isRestorable, jobHolder, waitingFor } from './replacement.ts'
 import type { Creation } from './review.ts'
 
 /** The controller writes into the same status; the API server waits two seconds for us. */
@@ -30,6 +30,8 @@ export async function claim(client: KubeClient, creation: Creation, signal: Abor
     try {
       const holder = holderOf(owner.uid, creation.object.metadata.name, items)
       if (holder) return await claimName(client, holder, creation, signal)
+      const ofJob = jobHolder(owner.uid, items)
+      if (ofJob) return { migration: ofJob, source: undefined }
       for (const migration of waitingFor(owner.uid, items)) {
         const source = await client.get(PODS, namespace, migration.spec.podName, { signal }).catch(orUndefined)
         const { status } = migration

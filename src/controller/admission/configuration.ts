@@ -24,13 +24,13 @@ interface Settings {
   authority: string
   /** UIDs of the owners with a move that waits for its replacement. */
   owners: readonly string[]
-  /** Pods whose StatefulSet may make them by way of the webhook only. */
+  /** Pods whose StatefulSet may make them by way of the webhook only; without a name all that a Job may make. */
   held: readonly HeldName[]
 }
 
-interface HeldName {
+export interface HeldName {
   owner: string
-  podName: string
+  podName?: string
 }
 
 /** Evaluated in the API server: a pod that it lets go by costs no call. */
@@ -43,10 +43,12 @@ function expression(owners: readonly string[]): string {
 
 /** Exactly the pods on the move, and our own dry runs of them. UIDs and names are Kubernetes' own: nothing in them needs quoting. */
 function heldExpression(held: readonly HeldName[]): string {
-  const made = held.map(
-    ({ owner, podName }) =>
-      `(object.metadata.ownerReferences.exists(o, o.uid == '${owner}') && ((has(object.metadata.name) && object.metadata.name == '${podName}') || (has(object.metadata.generateName) && object.metadata.generateName == '${PROBE_NAME}')))`,
-  )
+  const made = held.map(({ owner, podName }) => {
+    const whose = `object.metadata.ownerReferences.exists(o, o.uid == '${owner}')`
+    return podName === undefined
+      ? `(${whose})`
+      : `(${whose} && ((has(object.metadata.name) && object.metadata.name == '${podName}') || (has(object.metadata.generateName) && object.metadata.generateName == '${PROBE_NAME}')))`
+  })
   return held.length === 0 ? 'false' : `has(object.metadata.ownerReferences) && (${made.join(' || ')})`
 }
 
@@ -79,7 +81,7 @@ export const webhooksFor = ({ path, authority, owners, held }: Settings): object
     {
       name: 'successors.podferry.dev',
       ...common,
-      // but for one whose state is on its way: made without it, it would start afresh. Its StatefulSet tries until it works.
+      // but for one whose state is on its way: made without it, it would start afresh. Its owner tries until it works.
       failurePolicy: 'Fail',
       matchConditions: [{ name: 'successor', expression: heldExpression(held) }],
     },

@@ -24,7 +24,15 @@ export async function probeWebhook(
   if (status?.source?.releasedAt !== undefined) return undefined
   // Once accepted, a pod of this owner must get through, which the API server allows a moment after it was told.
   const asPodOfOwner = {
-    ownerReferences: [{ apiVersion: 'apps/v1', kind: owner.kind, name: owner.name, uid: owner.uid, controller: true }],
+    ownerReferences: [
+      {
+        apiVersion: owner.kind === 'Job' ? 'batch/v1' : 'apps/v1',
+        kind: owner.kind,
+        name: owner.name,
+        uid: owner.uid,
+        controller: true,
+      },
+    ],
   }
   const asProbe = { annotations: { [PROBE_ANNOTATION]: metadata.uid } }
   const { nodeName: _anywhere, ...spec } = source.spec

@@ -4,8 +4,9 @@ import type { Migration } from '../../api/migration.ts'
 import { CANCEL_ANNOTATION, PROBED_ANNOTATION } from '../../api/names.ts'
 import type { Pod } from '../../api/pod.ts'
 import { isStateful } from '../../api/stateful.ts'
-import { unmarked } from '../owner.ts'
+import { isJobs, unmarked } from '../owner.ts'
 import { destinationPod, waitingPod } from '../pods.ts'
+import type { HeldName } from './configuration.ts'
 import type { Creation, PatchOperation } from './review.ts'
 
 /** @returns whether this Migration may still get a destination from its owner, so that the webhook has to be asked */
@@ -55,6 +56,31 @@ export const holdsName = ({ status }: Migration): boolean =>
   !isFalse(status, 'Committed') &&
   !isTrue(status, 'Restored') &&
   !isFinished(status)
+
+/** @returns whether a Job may make no pod: the one that it would miss is on the move */
+export const holdsJob = ({ status }: Migration): boolean =>
+  isJobs(status) && isTrue(status, 'Accepted') && !isFinished(status)
+
+/** @returns what the API server may not make without asking, each once, in an order that does not change by itself */
+export function heldBy(migrations: readonly Migration[]): HeldName[] {
+  const uidOf = ({ status }: Migration) => status?.source?.owner?.uid ?? ''
+  const names = migrations.filter(holdsName).map((migration) => ({
+    owner: uidOf(migration),
+    podName: migration.spec.podName,
+  }))
+  const jobs = new Set(migrations.filter(holdsJob).map(uidOf))
+  const keyOf = ({ owner, podName = '' }: HeldName) => `${owner} ${podName}`
+  return [...names, ...[...jobs].map((owner) => ({ owner }))].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+}
+
+/** @returns the Migration on whose account this Job may make no pod now */
+export const jobHolder = (ownerUID: string, migrations: readonly Migration[]) =>
+  migrations.find(
+    (migration) =>
+      holdsJob(migration) &&
+      migration.status?.source?.owner?.uid === ownerUID &&
+      migration.status.source.releasedAt !== undefined,
+  )
 
 /** @returns the Migration that decides what becomes of this creation of a StatefulSet, if there is one */
 export const holderOf = (ownerUID: string, podName: string | undefined, migrations: readonly Migration[]) =>

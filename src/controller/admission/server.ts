@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import { isStateful } from '../../api/stateful.ts'
 import type { KubeClient } from '../../kube/client.ts'
 import type { KeyPair } from '../certificates/issue.ts'
+import { isJobs } from '../owner.ts'
 import { claim } from './claim.ts'
 import { probedPatch, replacementPatch, successorPatch } from './replacement.ts'
 import { type Creation, parseReview, reviewAnswer, reviewRefusal } from './review.ts'
@@ -85,10 +86,12 @@ async function answer({ client, log }: AdmissionOptions, creation: Creation): Pr
     owner: migration.status?.source?.owner?.name,
   }
   if (!source) {
-    log.info(about, 'a pod was kept from being made before its state is there')
+    log.info(about, 'a pod was kept from being made')
     return reviewRefusal(
       uid,
-      `pod ${migration.spec.podName} is being moved by Migration ${name} and waits for its state`,
+      isJobs(migration.status)
+        ? `pod ${migration.spec.podName} is being moved by Migration ${name}; until it has arrived its Job makes no other`
+        : `pod ${migration.spec.podName} is being moved by Migration ${name} and waits for its state`,
     )
   }
   log.info(about, 'replacement claimed')

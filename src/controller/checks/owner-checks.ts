@@ -1,7 +1,8 @@
 /** What the pod's owner forbids: docs/design/0003-owners.md. */
 import { blocks } from '../../api/finding.ts'
-import { HASH_LABEL } from '../../api/names.ts'
-import { controllerOf, goneFrom, isStatefulPod, ownerOf } from '../owner.ts'
+import { HASH_LABEL, JOB_LABEL } from '../../api/names.ts'
+import type { Job, ReplicaSet } from '../../api/pod.ts'
+import { controllerOf, goneFrom, isStatefulPod, jobGone, ownerOf } from '../owner.ts'
 import type { Check } from './check.ts'
 
 const kind: Check = ({ pod }) => {
@@ -17,7 +18,7 @@ const kind: Check = ({ pod }) => {
         'OwnerNotSupported',
         whose,
         'its owner would replace it when it leaves',
-        `this version moves bare pods, pods of a StatefulSet, and pods of a Deployment, which carry label ${HASH_LABEL}`,
+        `this version moves bare pods, pods of a StatefulSet, a Job, and a Deployment, which carry label ${HASH_LABEL}`,
       )
 }
 
@@ -28,7 +29,7 @@ const replicaSet: Check = ({ pod, snapshot: { owner } }) => {
   const whose = `ReplicaSet ${wanted.name}, the owner of pod ${pod.metadata.name},`
   if (owner?.metadata.uid !== wanted.uid || owner.metadata.deletionTimestamp)
     return blocks('OwnerGone', `${whose} is gone or being deleted`, 'the pod goes with it', 'move its successor')
-  return owner.spec.selector.matchLabels?.[HASH_LABEL] === wanted.hash
+  return (owner as ReplicaSet).spec.selector.matchLabels?.[HASH_LABEL] === wanted.hash
     ? undefined
     : blocks(
         'OwnerNotSupported',
@@ -47,7 +48,35 @@ const statefulSet: Check = ({ pod, snapshot: { owner } }) => {
     : blocks('OwnerGone', gone, `pod ${pod.metadata.name} goes with it`, 'move another of its pods')
 }
 
-export const ownerChecks: readonly Check[] = [kind, replicaSet, statefulSet]
+const JOB_CONTROLLER = 'kubernetes.io/job-controller'
+
+/** The Job has to be there to take the destination, and to know its pods by the label that is taken away. */
+const job: Check = ({ pod, snapshot }) => {
+  const wanted = ownerOf(pod)
+  if (wanted?.kind !== 'Job') return undefined
+  const gone = jobGone(snapshot.owner, wanted)
+  if (gone !== undefined)
+    return blocks('OwnerGone', gone, `pod ${pod.metadata.name} goes with it`, 'leave it where it is')
+  const { selector, completions, managedBy = JOB_CONTROLLER } = (snapshot.owner as Job).spec
+  const whose = `Job ${wanted.name}, the owner of pod ${pod.metadata.name},`
+  const no = (what: string, why: string, remedy: string) => blocks('OwnerNotSupported', `${whose} ${what}`, why, remedy)
+  if (selector.matchLabels?.[JOB_LABEL] !== wanted.hash) {
+    const remedy = 'let Kubernetes make the selector (no spec.manualSelector)'
+    return no(`does not select by label ${JOB_LABEL}=${wanted.hash}`, "the pod can't be released from it", remedy)
+  }
+  if (managedBy !== JOB_CONTROLLER)
+    return no(
+      `is managed by ${managedBy}`,
+      'how it counts its pods is not known',
+      'wait until the pod has done its work',
+    )
+  // As soon as one of its pods has succeeded and none runs, such a Job is complete; and it does not see the one that is on its way.
+  return completions === undefined
+    ? no('has no spec.completions', 'it would be complete when its other pods are', 'set spec.completions')
+    : undefined
+}
+
+export const ownerChecks: readonly Check[] = [kind, replicaSet, statefulSet, job]
 
 /** Two pods of one name can't be, so none can wait while the other runs. */
 export const ownName: Check = ({ pod }) =>
@@ -77,10 +106,10 @@ export const webhook: Check = ({ pod, snapshot }) =>
 /** In mode Image the destination is made after the commit, and nothing waits in the meantime. */
 export const bare: Check = ({ pod }) => {
   const owner = ownerOf(pod)
-  return owner?.kind === 'ReplicaSet'
+  return owner && owner.kind !== 'StatefulSet'
     ? blocks(
         'OwnerNeedsLive',
-        `pod ${pod.metadata.name} belongs to ReplicaSet ${owner.name}`,
+        `pod ${pod.metadata.name} belongs to ${owner.kind} ${owner.name}`,
         'a pod with an owner moves in mode Live only',
         'use mode Live or Auto',
       )

@@ -1,7 +1,7 @@
-/** Rollback of a pod with an owner: the replacement goes, the source is its ReplicaSet's again. The order is in docs/design/0003-owners.md. */
+/** Rollback of a pod with an owner: the destination goes, the source is its owner's again. The order is in docs/design/0003-owners.md. */
 import { rollbackCause } from '../../api/conditions.ts'
 import { isPodReady, type Pod } from '../../api/pod.ts'
-import { isDear, isReleased, isSettled, type Owner, returnMarks, settleMarks } from '../owner.ts'
+import { isDear, isOwnedBy, isReleased, isSettled, jobGone, type Owner, returnMarks, settleMarks } from '../owner.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import type { Command, Plan } from '../step.ts'
 
@@ -20,10 +20,12 @@ function released({ migration, sourcePod }: Snapshot): { pod: Pod; owner: Owner 
 }
 
 const ownerLives = ({ owner: found }: Snapshot, owner: Owner): boolean =>
-  found?.metadata.uid === owner.uid && !found.metadata.deletionTimestamp
+  owner.kind === 'Job'
+    ? jobGone(found, owner) === undefined
+    : found?.metadata.uid === owner.uid && !found.metadata.deletionTimestamp
 
 const returning = (pod: Pod, owner: Owner): Command => ({
-  do: 'markSource',
+  do: 'markPod',
   why: 'handBack',
   pod,
   marks: returnMarks(owner),
@@ -38,6 +40,8 @@ const returning = (pod: Pod, owner: Owner): Command => ({
 export function handBackWith(snapshot: Snapshot, removal: Plan | undefined): Plan | undefined {
   const source = released(snapshot)
   if (!source || !isReleased(snapshot.migration, source.pod) || !ownerLives(snapshot, source.owner)) return undefined
+  // The destination is none of the Job's, and the webhook lets it make no other: there is no order to keep.
+  if (source.owner.kind === 'Job') return undefined
   const label = returning(source.pod, source.owner)
   const deletion = removal?.commands
   const { destinationPod: pod } = snapshot
@@ -58,14 +62,23 @@ export function handBack(snapshot: Snapshot, now: Date): Plan | undefined {
   const away = isReleased(snapshot.migration, pod)
   if (away && !ownerLives(snapshot, owner)) return collect(pod)
   if (away) {
-    const waits = !isPodReady(pod) && nodeNamed(snapshot, status?.source?.node) && passedMs < READY_PATIENCE_MS
+    const waits =
+      owner.kind !== 'Job' &&
+      !isPodReady(pod) &&
+      nodeNamed(snapshot, status?.source?.node) &&
+      passedMs < READY_PATIENCE_MS
     return waits ? { requeueAfterMs: LOOK_MS } : { commands: [returning(pod, owner)], requeueAfterMs: LOOK_MS }
+  }
+  if (owner.kind === 'Job') {
+    // Until it has taken the pod back it would make another.
+    const isOpen = ownerLives(snapshot, owner) && !isOwnedBy(pod, owner) && passedMs < SETTLE_PATIENCE_MS
+    return isOpen ? { requeueAfterMs: LOOK_MS } : undefined
   }
   if (!isDear(pod)) return undefined
   const found = snapshot.owner
   if (found && ownerLives(snapshot, owner) && !isSettled(found, pod) && passedMs < SETTLE_PATIENCE_MS)
     return { requeueAfterMs: LOOK_MS }
-  return { commands: [{ do: 'markSource', why: 'settle', pod, marks: settleMarks(pod) }], requeueAfterMs: LOOK_MS }
+  return { commands: [{ do: 'markPod', why: 'settle', pod, marks: settleMarks(pod) }], requeueAfterMs: LOOK_MS }
 }
 
 /** The garbage collector would have, had the pod not been released. */

@@ -1,8 +1,8 @@
-/** Mode Live, step 2 of a pod with an owner: the source leaves its ReplicaSet, which then makes the destination itself. */
+/** Mode Live, step 2 of a pod with an owner: the source leaves it. A ReplicaSet then makes the destination itself; of a Job we do. */
 import { truth } from '../../api/conditions.ts'
 import { messageOf, type Refusal } from '../../api/finding.ts'
 import { webhookDead } from '../checks/owner-checks.ts'
-import { isReleased, releaseMarks } from '../owner.ts'
+import { isReleased, type Owner, releaseMarks } from '../owner.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { pullPodRemoval, type Step, write } from '../step.ts'
 
@@ -18,7 +18,7 @@ export const releaseSource: Step = (snapshot, now) => {
   const { migration, sourcePod, webhook } = snapshot
   const { status } = migration
   const { source, destination } = status ?? {}
-  if (source?.owner?.kind !== 'ReplicaSet' || truth(status, 'Committed') !== 'Unknown' || !sourcePod) return undefined
+  if (!source || !isReleasable(source.owner) || truth(status, 'Committed') !== 'Unknown' || !sourcePod) return undefined
   if (!destination || destination.podUID !== undefined) return undefined
   // The replacement takes the room that the pull pod has held for it.
   const removal = pullPodRemoval(snapshot)
@@ -29,8 +29,10 @@ export const releaseSource: Step = (snapshot, now) => {
   }
   if (isReleased(migration, sourcePod)) return { requeueAfterMs: LOOK_MS }
   const marks = releaseMarks(migration, sourcePod)
-  return { commands: [{ do: 'markSource', why: 'release', pod: sourcePod, marks }], requeueAfterMs: LOOK_MS }
+  return { commands: [{ do: 'markPod', why: 'release', pod: sourcePod, marks }], requeueAfterMs: LOOK_MS }
 }
+
+const isReleasable = (owner: Owner | undefined): boolean => owner?.kind === 'ReplicaSet' || owner?.kind === 'Job'
 
 /** @returns why the owner does not make the destination, once it is clear that it won't */
 export function replacementFinding({ migration, webhook }: Snapshot, now: Date): Refusal | undefined {
@@ -43,7 +45,12 @@ export function replacementFinding({ migration, webhook }: Snapshot, now: Date):
     const { code: reason, ...finding } = webhookDead(webhook.dead)
     return { reason, message: messageOf({ code: reason, ...finding }) }
   }
-  if (source.owner.kind !== 'ReplicaSet' || since(source.releasedAt) < REPLACEMENT_PATIENCE_MS) return undefined
+  if (!isReleasable(source.owner) || since(source.releasedAt) < REPLACEMENT_PATIENCE_MS) return undefined
+  if (source.owner.kind === 'Job') {
+    const seconds = REPLACEMENT_PATIENCE_MS / 1000
+    const message = `Job ${name} did not let go of the pod, or the API server did not take the destination, within ${seconds} s; is kube-controller-manager running? Start the move again`
+    return { reason: 'ReplacementNotMade', message }
+  }
   const why =
     destination?.claim === undefined
       ? 'it was scaled down meanwhile, or the API server could not ask the webhook'

@@ -5,6 +5,7 @@ import { isSentBack, isStateful } from '../../api/stateful.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { pullPodRemoval, type Step, write } from '../step.ts'
 import { rolledBack, succeeded } from '../summary.ts'
+import { adoption, awaitAdoption } from './adopt.ts'
 
 /** The program is frozen and will be killed by the agent; kubelet only has to take the pod down. */
 const GRACE_SECONDS = 1
@@ -28,6 +29,8 @@ export const removeSource: Step = (snapshot, now) => {
   // In mode Live the source has the pages that the destination still lacks.
   if (status?.mode === 'Live' && !isTrue(status, 'Delivered')) return undefined
 
+  const adopting = adoption(snapshot)
+  if (adopting) return adopting
   const source = sourcePod?.metadata.uid === status?.source?.podUID ? sourcePod : undefined
   if ((source || isStateful(status)) && isUncounted(snapshot, now)) return { requeueAfterMs: SETTLE_MS }
   const isDeleted = source?.metadata.deletionTimestamp !== undefined
@@ -51,7 +54,11 @@ export const removeSource: Step = (snapshot, now) => {
   }
   const destinationClean = status?.destination?.cleanedAt || !nodeNamed(snapshot, status?.destination?.node)
   if (!destinationClean) return { requeueAfterMs: SETTLE_MS }
-  return pullPodRemoval(snapshot) ?? (isSentBack(status) ? rolledBack(snapshot, now) : succeeded(snapshot, now))
+  return (
+    pullPodRemoval(snapshot) ??
+    awaitAdoption(snapshot, now) ??
+    (isSentBack(status) ? rolledBack(snapshot, now) : succeeded(snapshot, now))
+  )
 }
 
 /** As long as kubelet has not said that the destination is Ready, owners do not count it and Services do not lead to it. */

@@ -73,9 +73,9 @@ function markedAmiss(bugs: World['bugs'], { migration, sourcePod: pod }: Snapsho
   const { owner, releasedAt } = status?.source ?? {}
   if (!pod || !owner) return undefined
   if (bugs.releaseUnwritten && isTrue(status, 'Accepted') && !releasedAt)
-    return { commands: [{ do: 'markSource', why: 'release', pod, marks: releaseMarks(migration, pod) }] }
+    return { commands: [{ do: 'markPod', why: 'release', pod, marks: releaseMarks(migration, pod) }] }
   if (bugs.handedBackEarly && rollbackCause(status) && isReleased(migration, pod))
-    return { commands: [{ do: 'markSource', why: 'handBack', pod, marks: returnMarks(owner) }] }
+    return { commands: [{ do: 'markPod', why: 'handBack', pod, marks: returnMarks(owner) }] }
   return undefined
 }
 
@@ -121,7 +121,7 @@ function carryOut(world: World, command: Command, snapshot: Snapshot) {
       return
     case 'createPod':
       return create(world, command.pod)
-    case 'markSource':
+    case 'markPod':
       return mark(world, command)
     case 'deletePod':
       for (const slot of ['sourcePod', 'destinationPod'] as const)

@@ -189,7 +189,7 @@ const ready = (pod: Pod, isReady: boolean): Pod => ({
 })
 
 /** The controller's marks on the source, of exactly the version that it has seen. */
-export function mark(world: World, { pod, marks }: Extract<Command, { do: 'markSource' }>) {
+export function mark(world: World, { pod, marks }: Extract<Command, { do: 'markPod' }>) {
   const { sourcePod } = world
   if (
     sourcePod?.metadata.resourceVersion !== pod.metadata.resourceVersion ||
