@@ -30,6 +30,7 @@ const table: readonly (readonly [string, string | undefined])[] = [
     '(00.1) Error (criu/sk-unix.c:1): unix: External socket is used. Consider using --ext-unix-sk option.',
     'ExternalUnixSocket',
   ],
+  ['(00.1) Error (criu/sk-unix.c:506): unix: Non-empty write queue on an in-flight socket 0x1', 'SocketInFlight'],
   ["(00.1) Error (criu/sk-unix.c:1): unix: Can't dump half of stream unix connection.", 'ExternalUnixSocket'],
   [
     "(00.1) Error (criu/files-ext.c:98): Can't dump file 11 of that type [20666] (chr 195:0 /dev/nvidia0)",

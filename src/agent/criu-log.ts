@@ -51,7 +51,12 @@ const TABLE: readonly (readonly [RegExp, string, string])[] = [
   [
     /External socket is used|Can't dump half of stream unix connection/,
     'ExternalUnixSocket',
-    'the program is connected to a UNIX socket of a process outside the pod (docker.sock, CSI, D-Bus by hostPath); it cannot be moved while it is connected',
+    'the program is connected to a UNIX socket of a process outside its container (another container of the pod; docker.sock, CSI, D-Bus by hostPath); it cannot be moved while it is connected',
+  ],
+  [
+    /in-flight socket/,
+    'SocketInFlight',
+    'a connection over a UNIX socket had been made, and used, but not yet accepted, at this very moment; try again',
   ],
   [
     /\(chr \d+:\d+/,
