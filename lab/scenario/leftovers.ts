@@ -16,6 +16,7 @@ const ON_A_NODE: Record<string, string> = {
   'fence claim': 'find /run/podferry/fence -type f 2>/dev/null',
   'journal entry': 'find /var/lib/podferry/journal /var/lib/podferry/journal-live -type f 2>/dev/null',
   'staged file': 'find /run/podferry/restore /run/podferry/live -mindepth 1 2>/dev/null',
+  'unpacked checkpoint': 'find /var/lib/podferry/unpacked 2>/dev/null',
   'checkpoint repository': 'find /var/lib/podferry/registry -path "*/repositories/podferry/*" -type f 2>/dev/null',
   'checkpoint blob': 'find /var/lib/podferry/registry -path "*/blobs/*" -type f 2>/dev/null',
   'criu process': 'pgrep -x criu',

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { EventRecorder } from '../kube/events.ts'
 import type { AgentContext } from './context.ts'
+import type { LiveDestinationDependencies } from './destination/live/dependencies.ts'
 import { createLiveDestination } from './destination/live/handler.ts'
 import { unmark } from './destination/live/marks.ts'
 import { nodeMounts } from './destination/live/root.ts'
@@ -62,16 +63,18 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
     address: nodeAddress,
     sleep: pause,
   })
-  const destination = createLiveDestination(ctx, {
+  const atDestination: LiveDestinationDependencies = {
     ...{ cri, fence, jobs, keepers, uploads, kubeletRoot, runtimeRoot },
     files: { unpackFiles, unpackImages },
     node: nodeCommands,
     mounts: nodeMounts(hostRoot),
-  })
+  }
+  const destination = createLiveDestination(ctx, atDestination)
   return {
     journal,
     source,
     destination,
+    atDestination,
     receiver: destination.receiver,
     /** Makes the node able and says so by its label; a node that is not able serves mode Image all the same. */
     async install(): Promise<LiveAbility> {

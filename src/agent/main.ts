@@ -9,13 +9,16 @@ import { createAgentLoop, reportSetAside } from './agent.ts'
 import { destinationByMode, sourceByMode } from './by-mode.ts'
 import type { AgentContext } from './context.ts'
 import { createStore } from './destination/arrival.ts'
+import type { DestinationDependencies } from './destination/dependencies.ts'
 import { createDestinationHandler } from './destination/handler.ts'
 import { createRestoreLogs } from './destination/restore-log.ts'
 import { checkRoom } from './destination/room.ts'
+import { createWrappedDestination } from './destination/wrapped/handler.ts'
 import { reportFacts } from './facts/report.ts'
 import { createFence } from './fence/fence.ts'
 import { startHealth } from './health.ts'
 import { install, uninstall } from './install/install.ts'
+import type { LiveAbility } from './install/live.ts'
 import { nodeCommands } from './install/node-commands.ts'
 import { JOURNAL_FOLDER, openJournal } from './journal.ts'
 import { createKubelet, type KubeletOptions } from './kubelet.ts'
@@ -101,23 +104,24 @@ export async function runAgent(
     wake,
     recorder,
   })
-  const imageDestination = createDestinationHandler(ctx, {
-    cri,
-    images,
+  let ability: LiveAbility = { able: false, reason: 'NotInstalled', message: 'the agent has only just started' }
+  const atDestination: DestinationDependencies = {
+    ...{ cri, images, places, uploads },
     registry: new RegistryClient({ url: REGISTRY_URL }),
-    places,
-    uploads,
     restoreLogs: createRestoreLogs(hostRoot),
-  })
+    wrapper: () => ability,
+  }
+  const imageDestination = createDestinationHandler(ctx, atDestination)
+  const wrapped = createWrappedDestination(ctx, { ...live.atDestination, ...atDestination }, imageDestination)
   const source = sourceByMode({ image: imageSource, live: live.source })
-  const destination = destinationByMode({ image: imageDestination, live: live.destination })
+  const destination = destinationByMode({ image: imageDestination, wrapped, live: live.destination })
 
   // What a crash has left frozen must not wait for the API server.
   source.recover()
   await install(hostRoot).catch((err) =>
     log.error({ err }, 'the fence cannot be installed; pods cannot leave this node'),
   )
-  const ability = await live.install().catch((err) => {
+  ability = await live.install().catch((err) => {
     log.error({ err }, 'this node cannot be made ready for live moves')
     return { able: false, reason: 'LiveInstallFailed', message: (err as Error).message } as const
   })

@@ -155,6 +155,10 @@ export const statusSchema = z.object({
         .optional()
         .describe('UID of the admission request that was turned into the destination pod. Webhook.'),
       podUID: z.string().optional().describe('Of the one pod that may run there. Controller.'),
+      restorer: z
+        .enum(['Wrapper'])
+        .optional()
+        .describe("Mode Image: podferry's OCI runtime restores, as the container runtime does not. Controller."),
       imagesMissing: z.array(z.string()).optional().describe('Base images that the node lacks. Destination agent.'),
       removedAt: timestamp
         .optional()

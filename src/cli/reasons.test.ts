@@ -14,6 +14,7 @@ const BIRTHPLACES = [
   'src/agent/source/live/{abort,cut,deliver,prepare,report,runc,send}.ts',
   'src/agent/destination/{observe,prepare}.ts',
   'src/agent/destination/live/{host-paths,lazy-pages,readiness,restore,room,root,stream,targets,verdict}.ts',
+  'src/agent/destination/wrapped/*.ts',
 ]
 /** As a field, as the first argument of a helper, as the last one, as a cell of a table, as a constant. */
 const FORMS = [

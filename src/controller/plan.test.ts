@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { condition, withCondition } from '../api/conditions.ts'
 import type { MigrationStatus } from '../api/migration.ts'
+import { AWAIT_ANNOTATION, RUNTIME_CLASS } from '../api/names.ts'
 import type { Pod } from '../api/pod.ts'
 import { plan } from './plan.ts'
 import type { Snapshot } from './snapshot.ts'
-import { aMigration, aNode, aPod, aSnapshot, POD_UID, START } from './testing/builders.ts'
+import { aMigration, aNode, aPod, aSnapshot, MIGRATION_UID, POD_UID, START } from './testing/builders.ts'
 
 const NOW = new Date('2026-01-01T00:00:10Z')
 const set = (status: MigrationStatus, type: Parameters<typeof withCondition>[1]['type'], truth: 'True' | 'False') =>
@@ -61,6 +62,19 @@ test('a silent destination is waited for, not given up', () => {
   assert.equal(condition(status, 'Restored')?.status, 'Unknown')
   assert.equal(condition(status, 'Restored')?.reason, 'DestinationLost')
   assert.equal(commands, undefined)
+})
+
+test("what podferry's own runtime restores is made as a pod that waits, and none but that counts", () => {
+  const wrapped = { ...committed, destination: { node: 'node-2', podName: 'counter-x', restorer: 'Wrapper' as const } }
+  const [command] = plan(at(wrapped), NOW).commands ?? []
+  assert.ok(command?.do === 'createPod')
+  assert.equal(command.pod.spec.runtimeClassName, RUNTIME_CLASS)
+  assert.equal(command.pod.metadata.annotations[AWAIT_ANNOTATION], MIGRATION_UID)
+  const { metadata, spec } = command.pod
+  const made = (changes: Partial<Pod['spec']>) => aPod({ ...spec, ...changes }, { ...metadata, uid: 'made' })
+  assert.equal(plan(at(wrapped, { destinationPod: made({}) }), NOW).status?.destination?.podUID, 'made')
+  const cold = plan(at(wrapped, { destinationPod: made({ runtimeClassName: 'runc' }) }), NOW).status
+  assert.equal(condition(cold, 'Restored')?.reason, 'NameTaken')
 })
 
 test('a destination pod that somebody deleted is not made again', () => {

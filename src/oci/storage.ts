@@ -43,6 +43,18 @@ export async function removeCheckpointRepository({ storageRoot, registry, ...nam
   await rmdir(dirname(dirname(folder))).catch(() => {})
 }
 
+/**
+ * Where a layer that was pushed lies, as this process sees it; the registry has held its digest against its bytes.
+ *
+ * @throws RangeError for what is no digest, PodferryError `RegistryStorage` for a symbolic link in the way
+ */
+export async function blobFile(storageRoot: string, digest: string): Promise<string> {
+  const hex = digest.replace(/^sha256:/, '')
+  if (!DIGEST.test(hex)) throw new RangeError(`${JSON.stringify(digest)} is no digest`)
+  await refuseSymlinks(storageRoot, join(blobFolder('', hex), 'data'))
+  return join(blobFolder(storageRoot, hex), 'data')
+}
+
 const blobFolder = (root: string, hex: string) => join(root, 'docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex)
 
 /** What the repository links to, and what its manifests name, in case a link was deleted before its blob. */

@@ -198,7 +198,12 @@ const NODE_FACTS: [Partial<NodeFacts>, string, RegExp, Partial<MigrationSpec>?][
   [{ diskFreeBytes: 2 ** 20 }, 'DiskTooSmall', /mode Live/, { mode: 'Image' }],
   [{ criu: '' }, 'CriuMissing', /install CRIU/],
   [{ criuCheck: 'Error (x)' }, 'CriuCheckFailed', /criu check/],
-  [{ image: { able: false, message: 'set x' } }, 'RestoreNotSupported', /set x/, { mode: 'Image' }],
+  [
+    { image: { able: false, message: 'set x' }, live: { able: false, message: 'no y' } },
+    'RestoreNotSupported',
+    /set x.*no y/,
+    { mode: 'Image' },
+  ],
 ]
 
 test('what the agents report of their nodes is held against each other', async () => {

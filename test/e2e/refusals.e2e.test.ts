@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { kubectl, node } from '../../lab/cluster.ts'
-import { setRestoreSupport } from '../../lab/node-settings.ts'
 import { GATEWAY } from '../../lab/places.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry } from '../../lab/scenario/deploy.ts'
@@ -13,8 +12,7 @@ import { barePod, counterPod, podOrUndefined, removePod, restarts, runPod } from
 import { startWitness, violations } from '../../lab/scenario/witness.ts'
 import { condition } from '../../src/api/conditions.ts'
 import type { Migration } from '../../src/api/migration.ts'
-import { factsOf } from '../../src/api/node-facts.ts'
-import { MIGRATIONS, NODES, PODS } from '../../src/api/resources.ts'
+import { MIGRATIONS, PODS } from '../../src/api/resources.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
 
 let client: KubeClient
@@ -185,20 +183,6 @@ while True: time.sleep(1)`
   assert.equal(after?.status?.phase, 'Running')
   await removePod(client, 'default', 'undumpable')
   assert.deepEqual(await lastingLeftovers(client), [])
-})
-
-test('a runtime without restore support: the setting is named', async () => {
-  await setRestoreSupport('node-2', false)
-  try {
-    await unharmed('norestore', async () => {
-      const migration = await migrate(client, { podName: 'norestore', destinationNode: 'node-2', mode: 'Image' })
-      assertFailed(migration, 'RestoreNotSupported', /enable_experimental_restore_via_create/)
-    })
-  } finally {
-    await setRestoreSupport('node-2', true)
-    const able = async () => factsOf(await client.get(NODES, undefined, 'node-2'))?.image.able
-    await eventually('its agent has seen it', async () => (await able()) === true)
-  }
 })
 
 test('no registry on the destination', async () => {

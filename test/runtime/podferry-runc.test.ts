@@ -120,6 +120,16 @@ test('an arriving container waits at the gate and is restored; its start has not
   assert.deepEqual(await called(), [...globals(), 'start', ID])
 })
 
+test('a state that is whole is restored without a daemon', async () => {
+  await arriving()
+  const folder = await stage()
+  await writeFile(join(folder, 'whole'), '')
+  const created = run([...globals(), ...createArguments()])
+  await answer(folder, `restore ${ID}`)
+  assert.equal((await created).code, 0)
+  assert.deepEqual((await called()).slice(GLOBAL.length, GLOBAL.length + 3), ['restore', '--detach', '--bundle'])
+})
+
 test('a restore that fails says so where kubelet looks, and its start is runc’s again', async () => {
   await arriving()
   await writeFile(join(root, 'code'), '7')

@@ -3,6 +3,7 @@ import type { RegistryClient } from '../../oci/registry-client.ts'
 import type { Uploads } from '../peer/uploads.ts'
 import type { ContainerdImages } from '../runtime/containerd-images.ts'
 import type { CriClient } from '../runtime/cri.ts'
+import type { RestoreSupport } from '../runtime/restore-support.ts'
 import type { RestoreLogs } from './restore-log.ts'
 import type { Places } from './room.ts'
 
@@ -16,4 +17,6 @@ export interface DestinationDependencies {
   /** Shared with the peer server. */
   uploads: Uploads
   restoreLogs: RestoreLogs
+  /** Whether podferry's own OCI runtime can restore here. */
+  wrapper(): RestoreSupport
 }

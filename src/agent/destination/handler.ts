@@ -201,7 +201,7 @@ export function createDestinationHandler(ctx: AgentContext, deps: DestinationDep
       // Deleted by force in the middle. A pod that runs keeps an image to start again from; anything else goes.
       const pods = await suspectPods(client, migration)
       const isRunning = pods.some(({ spec, status }) => spec.nodeName === nodeName && status?.phase === 'Running')
-      if (isRunning) {
+      if (isRunning && migration.status?.destination?.restorer !== 'Wrapper') {
         for (const { name, imageID } of migration.status?.containers ?? []) {
           await leaveAlias(deps, checkpointName(migration, name), imageID)
         }

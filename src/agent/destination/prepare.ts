@@ -50,11 +50,13 @@ interface PrepareDependencies {
   cri: CriClient
   registry: { ping(): Promise<void> }
   places: Places
+  /** Whether podferry's own OCI runtime can restore here. */
+  wrapper(): RestoreSupport
 }
 
 /** @param source the pod to be moved, for what it may weigh; undefined when it is gone */
 export async function prepare(
-  { cri, registry, places }: PrepareDependencies,
+  { cri, registry, places, wrapper }: PrepareDependencies,
   { status }: Migration,
   source: Pod | undefined,
   now: Date,
@@ -67,7 +69,7 @@ export async function prepare(
     checkRoom(places, expectedBytes(status, source)).then(() => undefined, reportedRoom),
   ])
   return judgeReadiness({
-    support: restoreSupport(version, info),
+    support: status?.destination?.restorer === 'Wrapper' ? wrapper() : restoreSupport(version, info),
     missing: [...new Set(images.flat())],
     registryError,
     roomError,

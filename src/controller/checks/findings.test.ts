@@ -52,6 +52,7 @@ const nodes = (from: Partial<NodeFacts>, to: Partial<NodeFacts>): Node[] => [
 const facts = (from: Partial<NodeFacts>, to: Partial<NodeFacts>, changes: Partial<Snapshot> = {}): Snapshot =>
   aSnapshot({ nodes: nodes(from, to), ...changes })
 
+const NOT_LIVE = { able: false, message: 'no wrapper' }
 const GIB = 2 ** 30
 const heavy: Pod = aPod({ containers: [{ name: 'main', image: 'i', resources: { requests: { memory: '1Gi' } } }] })
 const image = { migration: aMigration({ mode: 'Image' }) }
@@ -262,9 +263,17 @@ const ROWS: Row[] = [
     'a runtime that restores nothing',
     'RestoreNotSupported',
     'blocks',
+    facts({}, { image: { able: false, message: 'set enable_x' }, live: NOT_LIVE }, image),
     facts({}, { image: { able: false, message: 'set enable_x' } }, image),
-    facts({}, { image: { able: false, message: 'set enable_x' } }),
-    /enable_x.*mode Live/,
+    /enable_x.*no wrapper.*mode Live/,
+  ],
+  [
+    'a runtime that restores nothing, beside podferry’s own that does',
+    'RestoredByPodferry',
+    'warns',
+    facts({}, { image: { able: false, message: 'set enable_x' } }, image),
+    facts({}, { image: { able: true } }, image),
+    /enable_x.*nothing is to be done/,
   ],
   [
     "a runtime class of the pod's own",
@@ -323,7 +332,7 @@ test('a sound cluster, and one that nobody has looked at, give no finding', () =
 })
 
 test('what keeps a node from a mode is told of the node itself, once', () => {
-  const [, node] = nodes({}, { criu: '', image: { able: false, message: 'set enable_x' } })
+  const [, node] = nodes({}, { criu: '', live: NOT_LIVE, image: { able: false, message: 'set enable_x' } })
   assert.ok(node)
   const snapshot = aSnapshot({ nodes: [node], registries: new Set(), agents: new Set(['node-2']) })
   assert.deepEqual(

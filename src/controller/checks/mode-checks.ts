@@ -20,22 +20,47 @@ const registry: Check = ({ destinationName, snapshot }) =>
         'see kubectl -n podferry-system get pods -l app.kubernetes.io/component=registry -o wide',
       )
 
+/** In mode Image: podferry's own OCI runtime restores at the destination, as the container runtime there does not. */
+export const WRAPPED = 'RestoredByPodferry'
+
 /** The destination's agent asks its runtime once more before anything is touched: its setting may have changed since. */
-const restores: Check = ({ destination, destinationName }) => {
+const restores: Check = (candidate) => {
+  const { destination, destinationName } = candidate
   const image = factsOf(destination)?.image
-  return image === undefined || image.able
-    ? undefined
+  if (image === undefined || image.able) return undefined
+  const what = `node ${destinationName} restores nothing from a checkpoint image`
+  const why = image.message ?? 'its agent does not say why'
+  const unfit = unfitForWrapper(candidate)
+  return unfit === undefined
+    ? warns(
+        WRAPPED,
+        what,
+        why,
+        "nothing is to be done: podferry's own OCI runtime (RuntimeClass podferry) restores there",
+      )
     : blocks(
         'RestoreNotSupported',
-        `node ${destinationName} restores nothing from a checkpoint image`,
-        image.message ?? 'its agent does not say why',
+        what,
+        `${why}; nor does podferry's own OCI runtime: ${unfit}`,
         'mend that, or use mode Live',
       )
 }
 
+/** @returns why podferry's own OCI runtime can't restore this pod there, or undefined where it can */
+function unfitForWrapper({ pod, destination, destinationName }: Candidate): string | undefined {
+  const live = factsOf(destination)?.live
+  if (destination?.metadata.labels?.[LIVE_LABEL] !== 'true' || !live?.able)
+    return `node ${destinationName} is not able to mode Live (${live?.message ?? `no label ${LIVE_LABEL}=true`})`
+  if (isStatefulPod(pod)) return 'a pod of a StatefulSet is restored by the container runtime only'
+  const { runtimeClassName } = pod.spec
+  return isForeign(runtimeClassName) ? `the pod has a runtime class of its own, ${runtimeClassName}` : undefined
+}
+
+const isForeign = (name: string | undefined): boolean => name !== undefined && name !== RUNTIME_CLASS
+
 const foreignClass: Check = ({ pod }) => {
   const { runtimeClassName } = pod.spec
-  return runtimeClassName === undefined || runtimeClassName === RUNTIME_CLASS
+  return !isForeign(runtimeClassName)
     ? undefined
     : warns(
         'RuntimeClassForeign',
@@ -47,7 +72,7 @@ const foreignClass: Check = ({ pod }) => {
 
 const runtimeClass: Check = ({ pod }) => {
   const { runtimeClassName } = pod.spec
-  return runtimeClassName === undefined || runtimeClassName === RUNTIME_CLASS
+  return !isForeign(runtimeClassName)
     ? undefined
     : blocks(
         'LiveNotPossible',

@@ -1,6 +1,7 @@
 /** Step 1: preflight. Ends in Accepted, with everything fixed that later steps rely on. */
 import { truth } from '../../api/conditions.ts'
 import { type Finding, type Refusal, refusalIn } from '../../api/finding.ts'
+import { WRAPPED } from '../checks/mode-checks.ts'
 import { judgeNode, podFindings } from '../checks/preflight.ts'
 import { isStatefulPod, ownerOf } from '../owner.ts'
 import { containersOf, destinationPodName, pullPod } from '../pods.ts'
@@ -46,20 +47,28 @@ export const accept: Step = (snapshot, now) => {
   const standstill = isStatefulPod(sourcePod)
     ? '; it stands still until all of its memory is there, the source is gone and its StatefulSet has made it anew: seconds to minutes'
     : ''
-  const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination} in mode ${mode}${why}${standstill}${warningsIn([...ofPod, ...findings])}`
+  const isWrapped = mode === 'Image' && findings.some(({ code }) => code === WRAPPED)
+  const restorer = isWrapped ? "; restored by podferry's own OCI runtime, as the container runtime there does not" : ''
+  const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination} in mode ${mode}${why}${restorer}${standstill}${warningsIn([...ofPod, ...findings])}`
   return write(snapshot, now, [{ type: 'Accepted', status: 'True', reason: 'PreflightPassed', message }, pending], {
     mode,
     source: { node, podUID: sourcePod.metadata.uid, ...(owner ? { owner } : {}) },
     // The name is written down before there is such a pod: a rollback must find it even when the source pod is gone.
-    destination: { node: destination, podName: destinationPodName(migration, sourcePod) },
+    destination: {
+      node: destination,
+      podName: destinationPodName(migration, sourcePod),
+      ...(isWrapped ? { restorer: 'Wrapper' as const } : {}),
+    },
     containers: containersOf(sourcePod),
     timings: { acceptedAt: now.toISOString() },
   })
 }
 
-/** What warns is named only: `podferry doctor` explains it. Why not Live is told in full already. */
+/** What warns is named only: `podferry doctor` explains it. Why not Live, and who restores, is told in full already. */
 function warningsIn(findings: readonly Finding[]): string {
-  const codes = findings.filter(({ code, severity }) => severity === 'warns' && code !== 'LiveNotPossible')
+  const codes = findings.filter(
+    ({ code, severity }) => severity === 'warns' && ![WRAPPED, 'LiveNotPossible'].includes(code),
+  )
   const named = [...new Set(codes.map(({ code }) => code))]
   return named.length === 0 ? '' : `; warnings: ${named.join(', ')} (podferry doctor explains them)`
 }

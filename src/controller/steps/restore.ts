@@ -1,8 +1,9 @@
 /** Steps 8 and 9: after the commit the destination pod is made once; its agent says whether it runs from the checkpoint. */
 import { isTrue, rollbackCause, truth } from '../../api/conditions.ts'
 import { MIGRATION_UID_LABEL } from '../../api/names.ts'
+import type { Pod } from '../../api/pod.ts'
 import { isStateful } from '../../api/stateful.ts'
-import { destinationPod, destinationPodName } from '../pods.ts'
+import { destinationPod, destinationPodName, isWaitingPod, waitingPod } from '../pods.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
 import { abortBecause } from './abort.ts'
@@ -10,6 +11,8 @@ import { outage } from './outage.ts'
 
 /** Pods are not watched. */
 const LOOK_MS = 5000
+/** The agent that unpacks for it waits for its UID. */
+const CREATED_MS = 100
 
 export const restore: Step = (snapshot, now) => {
   const { migration } = snapshot
@@ -22,7 +25,12 @@ export const restore: Step = (snapshot, now) => {
   if (away || truth(status, 'Restored') !== 'Unknown') return away
 
   const pod = snapshot.destinationPod
-  if (pod && pod.metadata.labels?.[MIGRATION_UID_LABEL] !== migration.metadata.uid) {
+  const isWrapped = status?.destination?.restorer === 'Wrapper'
+  const isOurs = (found: Pod) =>
+    isWrapped && found.metadata.uid !== status?.destination?.podUID
+      ? isWaitingPod(migration, found)
+      : found.metadata.labels?.[MIGRATION_UID_LABEL] === migration.metadata.uid
+  if (pod && !isOurs(pod)) {
     return giveUp(
       snapshot,
       now,
@@ -40,9 +48,10 @@ export const restore: Step = (snapshot, now) => {
   }
   if (!pod && !sourcePod) return giveUp(snapshot, now, 'the source pod was deleted by force', 'PodGone')
   if (!pod && sourcePod) {
+    const made = (isWrapped ? waitingPod : destinationPod)(migration, sourcePod)
     return {
-      commands: [{ do: 'createPod', role: 'destination', pod: destinationPod(migration, sourcePod) }],
-      requeueAfterMs: 1000,
+      commands: [{ do: 'createPod', role: 'destination', pod: made }],
+      requeueAfterMs: isWrapped ? CREATED_MS : 1000,
     }
   }
   if (pod && status?.destination && status.destination.podUID === undefined) {

@@ -2,7 +2,7 @@
 import type { JobState, Jobs } from '../../jobs/jobs.ts'
 import type { KeeperState } from '../../pages/keeper-state.ts'
 import { lazyState } from './lazy-pages.ts'
-import { containerFolder } from './staging.ts'
+import { containerFolder, isWhole } from './staging.ts'
 
 export interface PagesView {
   name: string
@@ -19,6 +19,9 @@ export type PagesVerdict =
 
 /** A link may be cut for so long; the page keepers connect again by themselves. */
 const SILENCE_MS = 60_000
+
+/** All memory was among the images. */
+const NOTHING_FOLLOWS: JobState = { is: 'ended', exitCode: 0 }
 
 /** Pure. */
 export function judgePages(views: readonly PagesView[]): PagesVerdict {
@@ -57,7 +60,8 @@ export async function lookAtPages(
       const folder = containerFolder(podUID, name)
       // In this order: a keeper ends by itself only after its daemon has ended well.
       const keeper = await ask(name, folder)
-      return { name, lazy: await lazyState({ hostRoot, jobs, folder }), keeper }
+      const isComplete = await isWhole(hostRoot, podUID, name)
+      return { name, lazy: isComplete ? NOTHING_FOLLOWS : await lazyState({ hostRoot, jobs, folder }), keeper }
     }),
   )
 }

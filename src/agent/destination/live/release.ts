@@ -6,7 +6,7 @@ import { isLayerWaiting, placeLayer } from './layers.ts'
 import { lazyState } from './lazy-pages.ts'
 import { isAlive, restorers } from './restorers.ts'
 import { putBack, type TakenRoot, takenRoot, takeOff } from './root.ts'
-import { answer, containerFolder, readOutcome, readWaiting, textOf, usedAt } from './staging.ts'
+import { answer, containerFolder, isWhole, readOutcome, readWaiting, textOf, usedAt } from './staging.ts'
 import type { RestoreView } from './verdict.ts'
 
 type Dependencies = Pick<LiveDestinationDependencies, 'jobs' | 'node' | 'mounts' | 'runtimeRoot'>
@@ -31,7 +31,7 @@ export async function lookAtRestore(
   const used = await usedAt(hostRoot, podUID, name)
   // Only then it takes a walk through all processes: runc may go on when its wrapper was killed.
   const goesOn = alive || (used !== undefined && (await restorers(hostRoot, folder)).length > 0)
-  const lazy = await lazyState({ hostRoot, jobs, folder })
+  const lazy = (await isWhole(hostRoot, podUID, name)) ? undefined : await lazyState({ hostRoot, jobs, folder })
   const outcome = await readOutcome(hostRoot, podUID, name)
   const finished = outcome?.restored === true && (await textOf(restoreLog(hostRoot, podUID, name))).includes(FINISHED)
   return {

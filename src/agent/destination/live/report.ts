@@ -32,7 +32,8 @@ export const restored =
   (restoredAt: string, now: string): Change =>
   (status) => {
     if (!isReleasable(status)) return status
-    const message = `runs from the checkpoint on node ${status.destination?.node}; its memory follows`
+    const rest = status.mode === 'Live' ? '; its memory follows' : ''
+    const message = `runs from the checkpoint on node ${status.destination?.node}${rest}`
     const timings = { ...status.timings, restoredAt }
     return withCondition(
       { ...status, timings },

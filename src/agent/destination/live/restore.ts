@@ -9,7 +9,7 @@ import { about, factsOf, type LiveAgent, namesOf, rfc3339, write } from './live-
 import { destinationPod } from './open.ts'
 import { awaitOutcome, lookAtRestore, openGate, putRootBack, restoreLog } from './release.ts'
 import * as report from './report.ts'
-import { containerFolder, refuse, textOf } from './staging.ts'
+import { containerFolder, isWhole, refuse, textOf } from './staging.ts'
 import { judgeRestores, type LiveVerdict, nextToOpen } from './verdict.ts'
 
 /** The restore of a small pod takes a fifth of a second. */
@@ -121,7 +121,8 @@ async function reportFailure(live: LiveAgent, migration: Migration, podUID: stri
   const { container } = verdict
   const place = { hostRoot, jobs: deps.jobs, folder: containerFolder(podUID, container) }
   const own = criuErrors(await textOf(restoreLog(hostRoot, podUID, container)))
-  const criuLog = own.length > 0 ? own : (await lazyLost(place, await lazyState(place))).criuLog
+  const isOwn = own.length > 0 || (await isWhole(hostRoot, podUID, container))
+  const criuLog = isOwn ? own : (await lazyLost(place, await lazyState(place))).criuLog
   const explained = explainCriu(criuLog)
   const reason = explained?.reason ?? verdict.reason
   const message = explained ? `${explained.message} (${verdict.message})` : verdict.message

@@ -4,7 +4,7 @@
  * /run/podferry/restore/<pod UID>/<container>/. The wrapper claims a container's state by making `used` before it restores,
  * and looks for `refused` after that. So whoever has written `refused` and sees no `used` knows that nothing will be restored.
  */
-import { chmod, mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { replaceFile } from '../../files.ts'
 import { makeGate, tell } from '../../jobs/gates.ts'
@@ -101,6 +101,16 @@ export async function readOutcome(hostRoot: string, podUID: string, container: s
  */
 export const answer = (hostRoot: string, podUID: string, container: string, word: string): Promise<boolean> =>
   tell(join(hostRoot, containerFolder(podUID, container), 'gate'), word)
+
+const wholeFile = (hostRoot: string, podUID: string, container: string) =>
+  join(hostRoot, containerFolder(podUID, container), 'whole')
+
+/** All memory is among the images: the wrapper restores without a daemon that brings the rest. The folder exists. */
+export const markWhole = (hostRoot: string, podUID: string, container: string): Promise<void> =>
+  writeFile(wholeFile(hostRoot, podUID, container), '', { mode: 0o600 })
+
+export const isWhole = (hostRoot: string, podUID: string, container: string): Promise<boolean> =>
+  exists(wholeFile(hostRoot, podUID, container))
 
 /** From now on every wrapper of this pod refuses, also one that comes after a failure and one that would start afresh. */
 export async function refuse(hostRoot: string, podUID: string): Promise<void> {

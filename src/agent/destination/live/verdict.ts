@@ -19,7 +19,8 @@ export interface RestoreView {
   outcome: Outcome | undefined
   /** CRIU's log ends with its word that the restore is finished. */
   finished: boolean
-  lazy: JobState
+  /** Undefined where no daemon is needed: all memory is among the images. */
+  lazy: JobState | undefined
 }
 
 export type LiveVerdict =
@@ -31,6 +32,8 @@ export type LiveVerdict =
 
 /** runc is not waited for longer; kubelet's own limit for the whole creation is two minutes. */
 const PATIENCE_MS = 60_000
+/** Where it reads all memory from the disk itself. */
+const WHOLE_PATIENCE_MS = 110_000
 
 /**
  * @param containers in kubelet's order; those before the last are held until the last one runs, so that what fails before has run nothing
@@ -69,7 +72,7 @@ function beforeItsTurn(
 ): (LiveVerdict & { kind: 'failed' }) | undefined {
   const { name: container, stagedFor, waitingID, alive, lazy, outcome } = view
   const no = (reason: string, message: string) => ({ kind: 'failed' as const, container, reason, message })
-  if (lazy.is !== 'running') return lazyEnded(container, no)
+  if (lazy && lazy.is !== 'running') return lazyEnded(container, no)
   if (sinceMs === undefined) return undefined
   if (outcome || (stagedFor !== undefined && (waitingID !== stagedFor || !alive))) return gone(container, no)
   if (now - sinceMs < PATIENCE_MS) return undefined
@@ -86,9 +89,10 @@ function failureOf(view: RestoreView, now: number): (LiveVerdict & { kind: 'fail
   if (outcome) return no('RestoreFailed', `container ${container}: runc restore ended with exit code ${outcome.code}`)
   if (usedAt === undefined) return beforeUse(view, no)
   if (!alive) return no('RestoreLost', `container ${container}: its restore was killed on the node`)
-  if (lazy.is !== 'running' && !isComplete(lazy)) return lazyEnded(container, no)
-  if (now - usedAt < PATIENCE_MS) return undefined
-  return no('RestoreTimedOut', `container ${container}: runc restore did not end within ${PATIENCE_MS / 1000} s`)
+  if (lazy && lazy.is !== 'running' && !isComplete(lazy)) return lazyEnded(container, no)
+  const patienceMs = lazy ? PATIENCE_MS : WHOLE_PATIENCE_MS
+  if (now - usedAt < patienceMs) return undefined
+  return no('RestoreTimedOut', `container ${container}: runc restore did not end within ${patienceMs / 1000} s`)
 }
 
 function beforeUse<T>(
@@ -101,7 +105,7 @@ function beforeUse<T>(
   if (waitingID !== stagedFor || !alive) {
     return gone(name, no)
   }
-  return lazy.is === 'running' ? undefined : lazyEnded(name, no)
+  return lazy === undefined || lazy.is === 'running' ? undefined : lazyEnded(name, no)
 }
 
 const gone = <T>(name: string, no: (reason: string, message: string) => T): T =>

@@ -95,7 +95,8 @@ export async function openLab() {
   const places = { hostRoot, runtimeRoot: '/var/lib/containerd', registryRoot: REGISTRY_ROOT }
   const uploads = new Uploads()
   const log = pino({ level: process.env.LOG_LEVEL ?? 'silent' })
-  const deps = { cri, images, registry, places, uploads, restoreLogs: createRestoreLogs(hostRoot) }
+  const wrapper = () => ({ able: false, message: 'it is not tried here' }) as const
+  const deps = { cri, images, registry, places, uploads, restoreLogs: createRestoreLogs(hostRoot), wrapper }
   const handler = createDestinationHandler(
     { nodeName: DESTINATION, client, log, now: () => new Date(), hostRoot },
     deps,

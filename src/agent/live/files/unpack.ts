@@ -8,6 +8,8 @@ interface Unpack {
   body: Readable
   /** Kills the extraction. */
   signal: AbortSignal
+  /** Members to leave out, as tar's pattern. */
+  without?: string
 }
 
 /**
@@ -19,7 +21,7 @@ interface Unpack {
  * @returns bytes of the archive
  * @throws PodferryError `CopyFailed` with what tar said; the body's own error when it breaks off. No tar runs any more then
  */
-export async function unpackFiles({ folder, body, signal }: Unpack): Promise<{ bytes: number }> {
+export async function unpackFiles({ folder, body, signal, without }: Unpack): Promise<{ bytes: number }> {
   const broken = new AbortController()
   // A body that breaks off must never count as a short archive: tar dies before it sees an end.
   const breakOff = () => body.readableEnded || broken.abort(body.errored ?? new Error('the archive broke off'))
@@ -33,6 +35,7 @@ export async function unpackFiles({ folder, body, signal }: Unpack): Promise<{ b
     [
       ...['--extract', '--file=-', `--directory=${folder}`, '--same-permissions', '--same-owner'],
       ...['--listed-incremental=/dev/null', '--delay-directory-restore', ...WHOLE_FILES],
+      ...(without === undefined ? [] : [`--exclude=${without}`]),
       // The archive's end is its two empty blocks: what follows is read too, so that the sender can finish.
       '--ignore-zeros',
     ],
