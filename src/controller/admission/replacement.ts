@@ -58,8 +58,7 @@ export const holdsName = ({ status }: Migration): boolean =>
   !isFinished(status)
 
 /** @returns whether a Job may make no pod: the one that it would miss is on the move */
-export const holdsJob = ({ status }: Migration): boolean =>
-  isJobs(status) && isTrue(status, 'Accepted') && !isFinished(status)
+const holdsJob = ({ status }: Migration): boolean => isJobs(status) && isTrue(status, 'Accepted') && !isFinished(status)
 
 /** @returns what the API server may not make without asking, each once, in an order that does not change by itself */
 export function heldBy(migrations: readonly Migration[]): HeldName[] {
