@@ -19,14 +19,24 @@ interface AppliedJob extends KubeObject {
 
 const JOBS: Resource<AppliedJob> = { group: 'batch', version: 'v1', plural: 'jobs', namespaced: true }
 
-/** Creates a Job that may not fail once, and waits until its pod runs. */
-export async function runJob(client: KubeClient, name: string, pinned: ReturnType<typeof barePod>['spec']) {
+/**
+ * Creates a Job that may not fail once, and waits until its pod runs.
+ *
+ * @param pinned what its pod runs
+ * @param more of the Job's spec
+ */
+export async function runJob(
+  client: KubeClient,
+  name: string,
+  pinned: ReturnType<typeof barePod>['spec'],
+  more: object = {},
+): Promise<Pod> {
   const { nodeName: _any, ...spec } = pinned
   await client.create(JOBS, {
     apiVersion: 'batch/v1',
     kind: 'Job',
     metadata: { name, namespace: 'default' },
-    spec: { backoffLimit: 0, template: { spec: { ...spec, restartPolicy: 'Never' } } },
+    spec: { backoffLimit: 0, ...more, template: { spec: { ...spec, restartPolicy: 'Never' } } },
   })
   return await eventually(`a pod of Job ${name} runs`, async () =>
     (await podsOfJob(client, name)).find(({ status }) => status?.phase === 'Running'),

@@ -96,6 +96,16 @@ test('a Job with backoffLimit 0 moves there and back, and completes once', async
   })
 })
 
+test('a Job that would be complete without the pod is refused', async () => {
+  const { spec } = barePod({ name: 'queue', node: '', image: 'counter:1', command: ['/counter', '1000'] })
+  const pod = await runJob(client, 'queue', spec, { parallelism: 1 })
+  const { status } = await migrate(client, { podName: pod.metadata.name, destinationNode: otherThan(pod) })
+  assert.equal(status?.failure?.reason, 'OwnerNotSupported')
+  assert.match(status.failure.message, /set spec.completions/)
+  await removeJob(client, 'queue')
+  await witness.close()
+})
+
 test('a move that is cancelled gives the pod back to its Job', async () => {
   const pod = await work('turn')
   const { name } = pod.metadata

@@ -98,7 +98,12 @@ const PODS_REFUSED: Row[] = [
   ['hostnetwork', 'HostNamespaces', /Remove hostNetwork/, { hostNetwork: true }],
   ['hostipc', 'HostNamespaces', /Remove hostIPC/, { hostIPC: true }],
   ['shared', 'SharedProcessNamespace', /Remove it/, { shareProcessNamespace: true }],
-  ['sidecar', 'SeveralContainers', /put the container last/, { initContainers: [hooked] }],
+  [
+    'sidecar',
+    'SeveralContainers',
+    /put the container last/,
+    { initContainers: [hooked], terminationGracePeriodSeconds: 2 },
+  ],
   ['terminal', 'Terminal', /tty: false/, {}, { tty: true }],
   ['gpu', 'DeviceRequested', /leave/, {}, { resources: { limits: { 'test.example/gpu': '1' } } }],
   [
