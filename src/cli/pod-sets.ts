@@ -24,14 +24,15 @@ interface Selecting extends KubeObject {
 
 type Owners = Resource<Selecting>
 
-const apps = (plural: string): Owners => ({ group: 'apps', version: 'v1', plural, namespaced: true })
+const owners = (group: string, plural: string): Owners => ({ group, version: 'v1', plural, namespaced: true })
 
 /** By the words that kubectl knows for them. */
 const OWNERS: Readonly<Record<string, Owners>> = Object.fromEntries(
   [
-    { resource: apps('deployments'), words: ['deployment', 'deployments', 'deploy'] },
-    { resource: apps('replicasets'), words: ['replicaset', 'replicasets', 'rs'] },
-    { resource: apps('statefulsets'), words: ['statefulset', 'statefulsets', 'sts'] },
+    { resource: owners('apps', 'deployments'), words: ['deployment', 'deployments', 'deploy'] },
+    { resource: owners('apps', 'replicasets'), words: ['replicaset', 'replicasets', 'rs'] },
+    { resource: owners('apps', 'statefulsets'), words: ['statefulset', 'statefulsets', 'sts'] },
+    { resource: owners('batch', 'jobs'), words: ['job', 'jobs'] },
   ].flatMap(({ resource, words }) => words.map((word) => [word, resource])),
 )
 
@@ -51,7 +52,7 @@ export function podSetOf(target: string | undefined, { selector, awayFrom, to }:
     return { selector }
   }
   if (target === undefined)
-    throw new UsageError('which pod? give pod/NAME, deployment/NAME, statefulset/NAME or --selector LABELS')
+    throw new UsageError('which pod? give pod/NAME, deployment/NAME, statefulset/NAME, job/NAME or --selector LABELS')
   const slash = target.indexOf('/')
   const resource = slash < 0 ? undefined : OWNERS[target.slice(0, slash)]
   if (resource) {

@@ -28,9 +28,9 @@ export function migrateCommand(run: (flags: MigrateFlags, target: string | undef
   const command = new Command('migrate')
     .summary('move a running pod to another node')
     .description(
-      'Makes a Migration, which moves a running pod to another node with its memory and files. Leave out --to and the scheduler picks the node. Of deployment/NAME, statefulset/NAME or the pods of a selector it makes one a pod, so many at a time, and waits for all of them.',
+      'Makes a Migration, which moves a running pod to another node with its memory and files. Leave out --to and the scheduler picks the node. Of deployment/NAME, statefulset/NAME, job/NAME or the pods of a selector it makes one a pod, so many at a time, and waits for all of them.',
     )
-    .argument('[pod]', 'pod/NAME, deployment/NAME, replicaset/NAME or statefulset/NAME')
+    .argument('[pod]', 'pod/NAME, deployment/NAME, replicaset/NAME, statefulset/NAME or job/NAME')
     .option('-l, --selector <labels>', 'the pods with these labels, as kubectl takes them')
     .option('--to <node>', 'node to move to (default: the scheduler picks one)')
     .option('--away-from <node>', 'of several pods those on this node; the scheduler picks where they go')
