@@ -87,3 +87,7 @@ export async function removePod(client: KubeClient, namespace: string, name: str
 
 export const restarts = (pod: Pod): number =>
   lastingStatuses(pod).reduce((sum, { restartCount }) => sum + restartCount, 0)
+
+/** @returns the pods with that label `app` */
+export const podsUnder = async (client: KubeClient, app: string): Promise<Pod[]> =>
+  (await client.list(PODS, { namespace: 'default', labelSelector: `app=${app}` })).items

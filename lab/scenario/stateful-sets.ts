@@ -1,27 +1,19 @@
 /** A StatefulSet of one book-keeper, whose book lies on a claim that both nodes can have, one after the other. */
 import type { Pod } from '../../src/api/pod.ts'
-import { PODS } from '../../src/api/resources.ts'
 import type { KubeClient } from '../../src/kube/client.ts'
-import type { KubeObject, Resource } from '../../src/kube/resource.ts'
+import type { Resource } from '../../src/kube/resource.ts'
 import { kubectl } from '../cluster.ts'
-import { SHARED_DRIVER } from '../shared-volume.ts'
+import { type AccessMode, type Applied, claimSpec, createVolume, removeClaim } from './claims.ts'
 import { eventually } from './eventually.ts'
-import { type ledgerPod, podOrUndefined } from './pods.ts'
-
-interface Applied extends KubeObject {
-  spec: object
-}
+import { type ledgerPod, podOrUndefined, podsUnder } from './pods.ts'
 
 const STATEFUL_SETS: Resource<Applied> = { group: 'apps', version: 'v1', plural: 'statefulsets', namespaced: true }
-const VOLUMES: Resource<Applied> = { group: '', version: 'v1', plural: 'persistentvolumes', namespaced: false }
-
-const CLASS = 'shared'
 
 interface Options {
   name: string
   /** Where each pod's volume is mounted. */
   mountPath: string
-  accessMode: 'ReadWriteOnce' | 'ReadWriteMany'
+  accessMode: AccessMode
   /** What each pod runs. */
   spec: ReturnType<typeof ledgerPod>['spec']
 }
@@ -33,24 +25,8 @@ export async function runStatefulSet(
 ): Promise<Pod> {
   const { nodeName: _any, containers, ...spec } = pinned
   const labels = { app: name }
-  await client.create(VOLUMES, {
-    apiVersion: 'v1',
-    kind: 'PersistentVolume',
-    metadata: { name: `${name}-0` },
-    spec: {
-      capacity: { storage: '64Mi' },
-      accessModes: [accessMode],
-      storageClassName: CLASS,
-      persistentVolumeReclaimPolicy: 'Retain',
-      claimRef: { namespace: 'default', name: claimOf(`${name}-0`) },
-      // A folder of its own for each run: what an earlier one has left is not this one's.
-      flexVolume: { driver: SHARED_DRIVER, options: { share: `${name}-${Date.now()}` } },
-    },
-  })
-  const claim = {
-    metadata: { name: 'data' },
-    spec: { accessModes: [accessMode], storageClassName: CLASS, resources: { requests: { storage: '64Mi' } } },
-  }
+  await createVolume(client, { name: `${name}-0`, claim: claimOf(`${name}-0`), accessMode })
+  const claim = { metadata: { name: 'data' }, spec: claimSpec(accessMode) }
   const mounted = containers.map((container) => ({ ...container, volumeMounts: [{ name: 'data', mountPath }] }))
   await client.create(STATEFUL_SETS, {
     apiVersion: 'apps/v1',
@@ -80,9 +56,5 @@ const claimOf = (podName: string) => `data-${podName}`
 export async function removeStatefulSet(client: KubeClient, name: string): Promise<void> {
   await kubectl(['delete', 'statefulset', name, '--ignore-not-found', '--wait=false'])
   await eventually(`the pods of ${name} are gone`, async () => (await podsUnder(client, name)).length === 0, 60_000)
-  await kubectl(['delete', 'pvc', claimOf(`${name}-0`), '--ignore-not-found'])
-  await kubectl(['delete', 'pv', `${name}-0`, '--ignore-not-found'])
+  await removeClaim(claimOf(`${name}-0`), `${name}-0`)
 }
-
-export const podsUnder = async (client: KubeClient, app: string): Promise<Pod[]> =>
-  (await client.list(PODS, { namespace: 'default', labelSelector: `app=${app}` })).items

@@ -25,6 +25,7 @@ import type { CriClient } from './runtime/cri.ts'
 import { liveEntrySchema } from './source/live/entry.ts'
 import { createLiveSource } from './source/live/handler.ts'
 import { createPlaces } from './source/live/places.ts'
+import { createStorage } from './source/live/storage.ts'
 import { pause } from './source/tasks.ts'
 
 export interface LiveOptions {
@@ -56,6 +57,7 @@ export async function createLive(ctx: AgentContext, options: LiveOptions) {
     unmark: (podUID) => unmark(hostRoot, podUID),
     places: createPlaces(hostRoot, { node: nodeCommands, mounts: nodeMounts(hostRoot) }),
     files: { sourceRoots, isNeeded, packFiles, packImages },
+    storage: createStorage({ hostRoot, kubeletRoot, node: nodeCommands, sleep: pause }),
     openPeer: (peer) => openLivePeer({ ...peer, identity, selfAddress: nodeAddress }),
     checkIdentity: () => void identity.current(),
     node: nodeCommands,

@@ -146,14 +146,11 @@ const ROWS: Row[] = [
   ],
   ['a claim on the local disk', 'LocalVolume', 'blocks', claim('node'), claim('elsewhere'), /several nodes/],
   ['a claim of one node', 'VolumeNotSupported', 'blocks', claim('elsewhere'), claim('node'), /memory does not/],
-  [
-    'a claim of many nodes',
-    'VolumeNotSupported',
-    'blocks',
-    claim('elsewhere', 'ReadWriteMany'),
-    claim('node'),
-    /behind a service/,
-  ],
+  ...(['ReadWriteMany', 'ReadOnlyMany'] as const).map((accessMode): Row => {
+    const shared = { ...claim('elsewhere', accessMode), nodes: nodes({}, {}) }
+    const sentence = `a claim of many nodes (${accessMode}) in mode Image`
+    return [sentence, 'VolumeNotSupported', 'blocks', { ...shared, ...image }, shared, /use mode Live/]
+  }),
   [
     'a node selector',
     'NodeNotSelected',

@@ -44,7 +44,7 @@ function volumeFinding(
   }
   // The source's object is gone, and with it its mount, before the destination is made.
   if (claim !== undefined && mode === 'Image' && isStatefulPod(pod)) return undefined
-  if (claim !== undefined) return remoteClaim(volume.name, claim, claims?.[claim]?.accessModes ?? [])
+  if (claim !== undefined) return remoteClaim(mode, volume.name, claim, claims?.[claim])
   const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown'
   return blocks(
     'VolumeNotSupported',
@@ -56,20 +56,27 @@ function volumeFinding(
   )
 }
 
-/** The destination pod is made, with all its volumes, while the source still runs. */
-function remoteClaim(name: string, claim: string, accessModes: readonly string[]): Finding {
-  const isShared = accessModes.includes('ReadWriteMany')
-  return blocks(
-    'VolumeNotSupported',
-    `volume ${name} is claim ${claim} (${accessModes.join(', ') || 'access modes unknown'})`,
-    isShared
-      ? 'what the program has written there may still be in the memory of the source node when it goes on at the destination'
-      : 'its volume cannot be on the destination while the source pod still has it',
-    isShared
-      ? 'let the program keep such data behind a service, or delete the pod and make it anew on the other node'
-      : 'delete the pod and make it anew on the other node: the volume follows, the memory does not',
-  )
+/** The destination pod is made, with all its volumes, while the source still runs: mode Live brings to a shared one what was written, inside the freeze. */
+function remoteClaim(mode: Mode, name: string, claim: string, facts: ClaimFacts | undefined): Finding | undefined {
+  const { place, accessModes } = facts ?? { place: undefined, accessModes: [] }
+  const told = `volume ${name} is claim ${claim} (${accessModes.join(', ') || 'access modes unknown'})`
+  if (!isShared(accessModes) || place === undefined) {
+    return blocks(
+      'VolumeNotSupported',
+      told,
+      'its volume cannot be on the destination while the source pod still has it',
+      'delete the pod and make it anew on the other node: the volume follows, the memory does not',
+    )
+  }
+  if (mode === 'Live') return undefined
+  const why = 'what the program has written there may still be in the memory of the source node'
+  return blocks('VolumeNotSupported', told, why, 'use mode Live, which brings it to the storage first')
 }
+
+/** Two nodes may have it at once, and of what one has written the other may learn. */
+const isShared = (accessModes: readonly string[]): boolean =>
+  accessModes.includes('ReadWriteMany') ||
+  (accessModes.length > 0 && accessModes.every((mode) => mode === 'ReadOnlyMany'))
 
 /** Claims of volumes that not every node can have: zones, racks. */
 export const volumeReach: Check = ({ pod, destination, destinationName, snapshot: { claims } }) =>

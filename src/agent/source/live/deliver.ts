@@ -18,6 +18,7 @@ import { isGivenUp, type Part, packed, sendAll } from './send.ts'
 
 /** The pod stands still meanwhile: rather give up than wait. */
 const PATIENCE_MS = 30_000
+const STORAGE_PATIENCE_MS = 20_000
 const BACKOFF = { baseMs: 50, maxMs: 2_000 }
 
 /**
@@ -41,7 +42,11 @@ export async function deliver(
       ...roots.filter((_, index) => filled[index]).map((root) => fileRoot(ctx, deps, entry.uid, root, 1)),
     ]
     const sending = { migration, entry, peer: prepared?.peer, patienceMs: PATIENCE_MS, signal }
-    return (await sendAll(ctx, deps, sending, parts)).bytes
+    const [sent] = await allSettled([
+      sendAll(ctx, deps, sending, parts),
+      deps.storage.sync(entry.pod, STORAGE_PATIENCE_MS),
+    ])
+    return sent.bytes
   }
   if (prepared === undefined) {
     const told = await sayFenced(ctx, deps, entry, signal, report.resumed)

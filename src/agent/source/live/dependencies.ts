@@ -12,6 +12,7 @@ import type { Preflight } from '../../preflight/preflight.ts'
 import type { Sleep } from '../tasks.ts'
 import type { LiveEntry } from './entry.ts'
 import type { Places } from './places.ts'
+import type { Storage } from './storage.ts'
 
 /** A tar stream and the end of whatever makes it. */
 interface Packed {
@@ -46,6 +47,7 @@ export interface LiveSourceDependencies {
     packFiles(options: { root: SourceRoot; snapshots: string; level: 0 | 1 }): Packed
     packImages(folder: string): Packed
   }
+  storage: Storage
   openPeer(options: PeerOptions): LivePeer
   /** @throws PodferryError `IdentityPending` while this agent has no certificate, as right after its start */
   checkIdentity(): void

@@ -61,6 +61,32 @@ test('what is refused while the files are copied is the reason of the end, and t
   assert.ok(world.node.runs && world.node.clean)
 })
 
+test('a storage that takes nothing more before the pod stands still: it never does', async () => {
+  const world = new World()
+  world.storageSilent = true
+  events.destinationReady(world)
+  await world.look()
+  await world.pass(100)
+  await world.look()
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'VolumeNotSynced')
+  assert.equal(world.status.timings?.frozenAt, undefined)
+  assert.ok(world.node.runs && world.node.clean)
+})
+
+test('a storage that falls silent while the pod stands still ends the move before the commit', async () => {
+  const world = await fencedWorld()
+  world.storageSilent = true
+  world.restart()
+  events.peerIsBack(world)
+  await world.look()
+  await world.pass(2_000)
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'VolumeNotSynced')
+  assert.equal(condition(world.status, 'Committed'), undefined)
+  events.abort(world)
+  await world.look()
+  assert.ok(world.node.runs && world.node.clean)
+})
+
 test('an agent that has no certificate yet waits for it, and begins then', async () => {
   const world = new World()
   world.certified = false

@@ -52,6 +52,8 @@ export async function precopy(
   const parts = roots.filter(({ medium }) => medium === 'disk').map((root) => fileRoot(ctx, deps, uid, root, 0))
   const sending = { migration, entry: withKeepers, patienceMs: PATIENCE_MS, signal }
   const { bytes, peer } = await sendAll(ctx, deps, sending, parts)
+  // So that little is left to write while the pod stands still; a storage that is silent is found before that.
+  await deps.storage.sync(entry.pod, PATIENCE_MS)
   const copied = { ...withKeepers, filesystemBytes: bytes, precopyMs: ctx.now().getTime() - began }
   return { entry: copied, prepared: { peer, roots } }
 }

@@ -30,7 +30,7 @@ interface Sending {
   signal: AbortSignal
 }
 
-/** What the destination agent says for good, or this node's own disk: to try again would only make the pod stand still for longer. */
+/** What the destination agent says for good, or this node's own disk or storage: to try again would only make the pod stand still for longer. */
 const FINAL: ReadonlySet<string> = new Set([
   'AlreadyBegun',
   'ContainerReplaced',
@@ -40,6 +40,7 @@ const FINAL: ReadonlySet<string> = new Set([
   'LazyPagesLost',
   'RootUnknown',
   'UnknownFiles',
+  'VolumeNotSynced',
 ])
 
 /** Whether by an error of `sendAll` the move comes to nothing, for the reason that it has. */

@@ -111,6 +111,8 @@ const fate = {
   writeIsOvertaken: (world) => void world.fates.push('overtaken'),
   writeIsFine: (world) => void world.fates.push('fine'),
   lateWriteLands: (world) => world.landLateWrite(),
+  storageGoes: (world) => void Object.assign(world, { storageSilent: true }),
+  storageIsBack: (world) => void Object.assign(world, { storageSilent: false }),
   crash: (world) => world.crash(),
   moment: (world) => world.pass(20),
   seconds: (world) => world.pass(5_000),
@@ -122,6 +124,7 @@ export type EventName = keyof typeof events
 /** Everybody does their part until the Migration is clean. */
 export async function finish(world: World): Promise<void> {
   world.api = 'up'
+  world.storageSilent = false
   world.fates = []
   world.destination.reachable = true
   for (let round = 0; round < 60 && world.status.source?.cleanedAt === undefined; round++) {

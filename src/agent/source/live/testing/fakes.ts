@@ -30,6 +30,8 @@ interface Fakes {
   /** Whether the agent has its certificate. */
   certified(): boolean
   journalFull(): boolean
+  /** The storage of the pod's claims does not answer. */
+  storageSilent(): boolean
   sleep: LiveSourceDependencies['sleep']
   uid: string
   podUID: string
@@ -54,6 +56,7 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
     if (node.frozen) world.beforeFenceEnds(by)
     if (by === 'kill') node.killed = true
     node.frozen = false
+    node.synced = false
     world.afterwards()
   }
   const receive = (what: string) =>
@@ -87,6 +90,14 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
       isNeeded: () => Promise.resolve(true),
       packFiles: pack,
       packImages: pack,
+    },
+    storage: {
+      sync: ({ name }) =>
+        effect(() => {
+          if (world.storageSilent())
+            throw new PodferryError({ reason: 'VolumeNotSynced', message: `the storage of ${name} is silent` })
+          node.synced = node.frozen
+        }),
     },
     checkIdentity: () => {
       if (world.certified()) return

@@ -68,6 +68,7 @@ export async function labDependencies(
         throw new Error('nothing is packed here')
       },
     },
+    storage: { sync: () => Promise.resolve() },
     openPeer: () => ({
       begin: () => Promise.resolve(),
       sendFiles: () => Promise.reject(new Error('nothing is sent here')),

@@ -35,6 +35,8 @@ export class Node {
   killed = false
   /** CRIU was made to believe that all had been fetched: kubelet starts the container anew. */
   stateLost = false
+  /** What the stopped processes have written is with the storage of their claims. */
+  synced = false
   readonly boxes = new Map<string, Box>()
 
   constructor(containers: readonly string[]) {

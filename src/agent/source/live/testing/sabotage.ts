@@ -33,6 +33,7 @@ export const sabotages = {
     ...deps,
     openPeer: (options) => ({ ...deps.openPeer(options), sendFiles: () => Promise.resolve({ bytes: 1 }) }),
   }),
+  'nothing is brought to the storage': (deps) => ({ ...deps, storage: { sync: nothing } }),
   'the journal keeps what is over': (deps) => ({ ...deps, journal: { ...deps.journal, remove: nothing } }),
 } satisfies Record<string, Sabotage>
 

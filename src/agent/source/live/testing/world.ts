@@ -40,6 +40,7 @@ export class World {
   api: 'up' | 'down' = 'up'
   /** The disk with the journal takes nothing more. */
   journalFull = false
+  storageSilent = false
   /** An agent that was just started has none yet. */
   certified = true
   /**
@@ -207,6 +208,7 @@ export class World {
     const deps = fakeDependencies({
       ...{ node: this.node, destination: this.destination, journal: this.journal, process, effect, sleep },
       ...{ uid: UID, podUID: POD_UID, certified: () => this.certified, journalFull: () => this.journalFull },
+      storageSilent: () => this.storageSilent,
       beforeFenceEnds: (by) => this.#judge(by),
       afterwards: () => this.checkCopies(),
     })
@@ -270,6 +272,7 @@ export class World {
       assert.equal(this.migration.metadata.annotations, undefined, 'committed what was to be cancelled')
       assert.ok(isTrue(before, 'Checkpointed') && this.journal.get(UID)?.step === 'fenced', 'committed without a fence')
       assert.ok(node.frozen && node.claimed === UID, 'committed what is not frozen')
+      assert.ok(node.synced, 'committed before the storage has what was written')
       // What is under way may find a dump that has died meanwhile; the pod stays frozen all the same.
       assert.ok(when === 'late' || node.serves, 'committed though pages are lost')
       const parts = [...node.boxes.keys(), ...DELTAS.map((root) => `1 ${root}`)]
