@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, writeSync } from 'node:fs'
 import { test } from 'node:test'
-import { descriptorTaker } from './descriptors.ts'
+import { createDescriptors } from './descriptors.ts'
 
 test('an open file of another process outlives that process', async () => {
-  const take = await descriptorTaker()
+  const { take } = await createDescriptors()
   const child = spawn('cat', { stdio: ['pipe', 'pipe', 'ignore'] })
   let said = ''
   child.stdout.on('data', (text) => {
@@ -22,7 +22,7 @@ test('an open file of another process outlives that process', async () => {
 })
 
 test('what the kernel does not give is said in its words', async () => {
-  const take = await descriptorTaker()
+  const { take } = await createDescriptors()
   assert.throws(() => take(process.pid, 9999), { message: 'pidfd_getfd: EBADF' })
   assert.throws(() => take(0x3fffffff, 0), { message: /^pidfd_open: E(SRCH|INVAL)$/ })
 })

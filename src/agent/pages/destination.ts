@@ -9,7 +9,7 @@ import { serverNameOf } from '../peer/names.ts'
 import { nodeOfPeer } from '../peer/peer-node.ts'
 import type { DestinationConfig } from './config.ts'
 import type { ControlRequest } from './control.ts'
-import { descriptorTaker } from './descriptors.ts'
+import { createDescriptors } from './descriptors.ts'
 import { holdFaults } from './hold-faults.ts'
 import { type Holder, startHolder } from './holder.ts'
 import { createRecord, type KeeperRecord } from './keeper-record.ts'
@@ -18,6 +18,7 @@ import type { TwinSocket } from './link.ts'
 import { isOwnUser } from './local-peer.ts'
 import type { KeeperLog } from './log.ts'
 import { Tunnel } from './tunnel.ts'
+import { uncork } from './uncork.ts'
 
 const BACKOFF = { baseMs: 50, maxMs: 2_000 }
 const CONNECT_MS = 5_000
@@ -36,17 +37,19 @@ export async function startDestination(
   log: KeeperLog,
   onOver: () => void,
 ): Promise<(request: ControlRequest) => Promise<KeeperState>> {
-  const { folder, exitFile, deliveredFile, bytesPerSecond } = config
+  const { folder, pidFile, exitFile, deliveredFile, bytesPerSecond } = config
+  let daemon: Socket | undefined
   let holder: Holder | undefined
   let daemonEnded = false
   let failures = 0
   // Now, as the program will stand still when the daemon comes.
-  const taker = descriptorTaker()
-  taker.catch(() => {})
+  const descriptors = createDescriptors()
+  descriptors.catch(() => {})
 
   const tunnel = new Tunnel({
     log,
     bytesPerSecond,
+    onSpoken: () => void (daemon && uncork(daemon, pidFile, descriptors, log)),
     onConnected() {
       failures = 0
       tellFinished()
@@ -91,6 +94,7 @@ export async function startDestination(
       daemonEnded = true
       tunnel.discard()
     })
+    daemon = socket
     tunnel.attachLocal(socket)
     void holdProgram()
     setTimeout(() => {
@@ -102,7 +106,7 @@ export async function startDestination(
 
   async function holdProgram(): Promise<void> {
     try {
-      await holdFaults(config, await taker, log)
+      await holdFaults(config, (await descriptors).take, log)
     } catch (error) {
       log('the daemon alone holds the faults', { reason: error instanceof Error ? error.message : String(error) })
     }

@@ -8,20 +8,29 @@ import type { Socket } from 'node:net'
  * @returns true when the other end belongs to the user that this process runs as
  */
 export async function isOwnUser(socket: Socket): Promise<boolean> {
-  return (
-    userOf(await readFile('/proc/self/net/tcp', 'utf8'), socket.remotePort, socket.localPort) === process.getuid?.()
-  )
+  return (await peerOf(socket))?.user === process.getuid?.()
 }
+
+interface LocalPeer {
+  /** User ID. */
+  user: number
+  /** Of the socket; 0 as long as nobody has accepted it. */
+  inode: string
+}
+
+/** @returns undefined when the connection is over */
+export const peerOf = async ({ remotePort, localPort }: Socket): Promise<LocalPeer | undefined> =>
+  findPeer(await readFile('/proc/self/net/tcp', 'utf8'), remotePort, localPort)
 
 /**
  * @param table contents of /proc/net/tcp, see proc(5)
- * @returns the user ID of the socket that is bound to 127.0.0.1:from and connected to 127.0.0.1:to
+ * @returns the socket that is bound to 127.0.0.1:from and connected to 127.0.0.1:to
  */
-export function userOf(table: string, from: number | undefined, to: number | undefined): number | undefined {
+export function findPeer(table: string, from: number | undefined, to: number | undefined): LocalPeer | undefined {
   const end = (port: number | undefined) => `0100007F:${(port ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
   for (const line of table.split('\n')) {
-    const [, local, remote, , , , , user] = line.trim().split(/\s+/)
-    if (local === end(from) && remote === end(to)) return Number(user)
+    const [, local, remote, , , , , user, , inode = '0'] = line.trim().split(/\s+/)
+    if (local === end(from) && remote === end(to)) return { user: Number(user), inode }
   }
   return undefined
 }

@@ -1,15 +1,18 @@
 /** The keeper beside the frozen process: holds the connection to CRIU's page server, whose end would end the process. */
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
+import { join } from 'node:path'
 import { createServer, type TLSSocket } from 'node:tls'
 import { nodeOfPeer } from '../peer/peer-node.ts'
 import type { SourceConfig } from './config.ts'
 import type { ControlRequest } from './control.ts'
+import { createDescriptors } from './descriptors.ts'
 import { type Holder, startHolder } from './holder.ts'
 import { createRecord, type KeeperRecord } from './keeper-record.ts'
 import { hasEnded, type KeeperState } from './keeper-state.ts'
 import type { KeeperLog } from './log.ts'
 import { Tunnel } from './tunnel.ts'
+import { uncork } from './uncork.ts'
 
 /** No command of CRIU's page server begins so: the dump fails, and CRIU resumes the tasks. A command has 24 or 32 bytes. */
 const ABORT = Buffer.alloc(64, 0xff)
@@ -32,10 +35,14 @@ export async function startSource(
   let holder: Holder | undefined
   /** Length of what the daemon has said in all, once it has ended well. */
   let total: number | undefined
+  // Now, as there is nothing else to do yet.
+  const descriptors = createDescriptors()
+  descriptors.catch(() => {})
 
   const tunnel = new Tunnel({
     log,
     bytesPerSecond,
+    onSpoken: () => void (criu && uncork(criu, join(folder, 'dump.pid'), descriptors, log)),
     onConnected: tellEnding,
     onFinished(length) {
       total = length

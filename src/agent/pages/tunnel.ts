@@ -15,6 +15,8 @@ interface TunnelOptions {
   log: KeeperLog
   /** Of what goes to the twin; undefined: no limit. */
   bytesPerSecond?: number | undefined
+  /** The local connection has said its first bytes. */
+  onSpoken(): void
   /** The twin has said hello: what must be known to it is said again. */
   onConnected(): void
   onFinished(total: number): void
@@ -148,6 +150,7 @@ export class Tunnel {
 
   #onLocalData(socket: Socket, chunk: Buffer): void {
     if (this.#discarding) return
+    if (this.#out.end === 0) this.#options.onSpoken()
     for (let at = 0; at < chunk.length; at += MAX_CHUNK) {
       const frame = this.#out.push(chunk.subarray(at, at + MAX_CHUNK))
       if (this.#connected) this.#link?.sendFrame(frame)
