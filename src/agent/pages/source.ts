@@ -35,9 +35,6 @@ export async function startSource(
   let holder: Holder | undefined
   /** Length of what the daemon has said in all, once it has ended well. */
   let total: number | undefined
-  // Now, as there is nothing else to do yet.
-  const descriptors = createDescriptors()
-  descriptors.catch(() => {})
 
   const tunnel = new Tunnel({
     log,
@@ -69,6 +66,9 @@ export async function startSource(
   server.listen(0, address)
   await once(server, 'listening')
   const record: KeeperRecord = createRecord({ folder, log, tunnel, port: (server.address() as AddressInfo).port })
+  // Not before the agent has the port, and not while the pod stands still.
+  const descriptors = createDescriptors()
+  descriptors.catch(() => {})
 
   function tellEnding(): void {
     const { phase } = record
