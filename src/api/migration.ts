@@ -128,20 +128,24 @@ export const statusSchema = z.object({
       releasedAt: timestamp
         .optional()
         .describe('From now on the source may be without its owner; a rollback hands it back. Controller.'),
+      recreated: z
+        .literal(true)
+        .optional()
+        .describe(
+          'Its object goes before the destination is made under the same name: of a StatefulSet, or with claims in mode Image. Controller.',
+        ),
       manifest: z
         .string()
         .optional()
-        .describe(
-          'StatefulSet: the source pod as JSON, from the commit to the end: its object goes before the destination is made. Controller.',
-        ),
+        .describe('Recreated: the source pod as JSON, from the commit to the end. Controller.'),
       emptiedAt: timestamp
         .optional()
-        .describe('StatefulSet: the frozen processes are dead; the checkpoint is kept until Restored. Source agent.'),
+        .describe('Recreated: the frozen processes are dead; the checkpoint is kept until Restored. Source agent.'),
       kept: z
         .array(z.string())
         .optional()
         .describe(
-          'StatefulSet: checkpoint archives left on the source node as the pod could be restored nowhere. Source agent.',
+          'Recreated: checkpoint archives left on the source node as the pod could be restored nowhere. Source agent.',
         ),
       cleanedAt: timestamp.optional().describe('Nothing of this Migration is left on the source node. Source agent.'),
     })

@@ -30,6 +30,16 @@ export const isStatefulPod = (pod: Pod): boolean => {
   return reference?.kind === 'StatefulSet' && reference.apiVersion.startsWith('apps/')
 }
 
+/**
+ * A volume is free for another node when kubelet has let go of it; and of one name there is one pod.
+ *
+ * @returns whether in mode Image the pod's object has to go before the destination is made
+ */
+export const mustGoFirst = (pod: Pod): boolean =>
+  isStatefulPod(pod) || (controllerOf(pod) === undefined && hasClaims(pod))
+
+const hasClaims = ({ spec }: Pod): boolean => spec.volumes?.some((volume) => volume.persistentVolumeClaim) ?? false
+
 /** @returns why this StatefulSet makes no pod of that name any more, or undefined while it does */
 export function goneFrom(found: FoundOwner | undefined, owner: Owner, podName: string): string | undefined {
   const whose = `StatefulSet ${owner.name}`

@@ -15,7 +15,7 @@ import { recover } from './steps/recover.ts'
 import { releaseSource } from './steps/release-source.ts'
 import { removeSource } from './steps/remove-source.ts'
 import { restore, restoreLive } from './steps/restore.ts'
-import { restoreStateful } from './steps/restore-stateful.ts'
+import { restoreRecreated } from './steps/restore-recreated.ts'
 import { refusal, rollback } from './steps/rollback.ts'
 
 const STEPS: readonly Step[] = [
@@ -29,7 +29,7 @@ const STEPS: readonly Step[] = [
   pullImages,
   commit,
   recover,
-  restoreStateful,
+  restoreRecreated,
   restore,
   restoreLive,
   removeSource,

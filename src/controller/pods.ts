@@ -11,7 +11,7 @@ import {
   RUNTIME_CLASS,
 } from '../api/names.ts'
 import { type Container, isSidecar, lastingContainers, lastingStatuses, type Pod, type PodSpec } from '../api/pod.ts'
-import { isStateful } from '../api/stateful.ts'
+import { isRecreated } from '../api/recreated.ts'
 import { checkpointImageReference } from '../oci/repository.ts'
 import { isStatefulPod } from './owner.ts'
 
@@ -34,7 +34,7 @@ const suffixed = (name: string, suffix: string) =>
 
 /** Deterministic, so that a controller that lost its memory finds the pod it made. */
 export const destinationPodName = (migration: Migration, source: Pod): string =>
-  isStateful(migration.status) || isStatefulPod(source)
+  isRecreated(migration.status) || isStatefulPod(source)
     ? source.metadata.name
     : suffixed(originName(source), migration.metadata.uid.slice(0, 5))
 
@@ -86,6 +86,39 @@ export function destinationPod(migration: Migration, source: Pod): NewPod {
 function ownSelector({ [LIVE_LABEL]: _added, ...selector }: Record<string, string>): Record<string, string> {
   return selector
 }
+
+/** The source as people once made it, on whatever node there is room: nothing of this move is in it, nor of an earlier one. */
+export function freshPod(migration: Migration, source: Pod): NewPod {
+  const images = originalImages(source)
+  const { nodeName, ephemeralContainers, runtimeClassName, nodeSelector, initContainers, ...spec } = source.spec
+  const fresh = (container: Container): Container => ({
+    ...container,
+    image: images[container.name] ?? container.image,
+  })
+  const { [MIGRATION_UID_LABEL]: _move, ...labels } = source.metadata.labels ?? {}
+  const { [AWAIT_ANNOTATION]: _await, ...annotations } = source.metadata.annotations ?? {}
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: source.metadata.name,
+      namespace: migration.metadata.namespace ?? 'default',
+      labels,
+      annotations: { ...annotations, [MIGRATION_NAME_ANNOTATION]: migration.metadata.name },
+    },
+    spec: {
+      ...spec,
+      ...(runtimeClassName === undefined || runtimeClassName === RUNTIME_CLASS ? {} : { runtimeClassName }),
+      ...(nodeSelector ? { nodeSelector: ownSelector(nodeSelector) } : {}),
+      containers: spec.containers.map(fresh),
+      ...(initContainers ? { initContainers: initContainers.map(fresh) } : {}),
+    },
+  }
+}
+
+/** @returns whether this is what `freshPod` made */
+export const isFreshPod = ({ metadata: own }: Migration, { metadata }: Pod): boolean =>
+  metadata.labels?.[MIGRATION_UID_LABEL] === undefined && metadata.annotations?.[MIGRATION_NAME_ANNOTATION] === own.name
 
 /** The destination pod of mode Live: the source's own images by digest, under the runtime that waits for the state of this pod. */
 export function waitingPod(migration: Migration, source: Pod): NewPod {

@@ -1,12 +1,12 @@
 /** The end of a Migration: the summary conditions, the downtime and the duration of each step. */
 import { condition, rollbackCause } from '../api/conditions.ts'
 import type { MigrationStatus, StepDurations } from '../api/migration.ts'
-import { isSentBack } from '../api/stateful.ts'
+import { isSentBack } from '../api/recreated.ts'
 import { elapsedMs, formatDuration } from '../api/timestamps.ts'
 import { nodeNamed, type Snapshot } from './snapshot.ts'
 import { type Plan, write } from './step.ts'
 import { RECOVERED } from './steps/outage.ts'
-import { returnOutcome } from './steps/restore-stateful.ts'
+import { returnOutcome } from './steps/restore-recreated.ts'
 
 /** @returns the plan that writes Succeeded=True */
 export function succeeded(snapshot: Snapshot, now: Date): Plan {

@@ -1,7 +1,7 @@
 /** What the destination agent does next. Pure: a function of the status alone. */
 import { isFalse, isFinished, isTrue, truth } from '../../api/conditions.ts'
 import type { MigrationStatus } from '../../api/migration.ts'
-import { awaitsReturn } from '../../api/stateful.ts'
+import { awaitsReturn } from '../../api/recreated.ts'
 
 export type DestinationAction =
   | { do: 'wait' }

@@ -1,7 +1,7 @@
 /** What an agent asks of another, and whether it may. Pure. */
 import { isFalse, isTrue, truth } from '../../api/conditions.ts'
 import type { Migration } from '../../api/migration.ts'
-import { awaitsReturn } from '../../api/stateful.ts'
+import { awaitsReturn } from '../../api/recreated.ts'
 import { isLabel, isObjectName, isUID } from './names.ts'
 
 /** `PUT /v1/migrations/<uid>/containers/<name>/archive?namespace=…&migration=…` */

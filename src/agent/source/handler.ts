@@ -1,7 +1,7 @@
 /** The source side of Migrations whose pod runs on this node: looks, plans, does the next thing that is missing. */
 import { truth } from '../../api/conditions.ts'
 import type { Migration, MigrationStatus } from '../../api/migration.ts'
-import { isStateful } from '../../api/stateful.ts'
+import { isRecreated } from '../../api/recreated.ts'
 import { PodferryError } from '../../errors.ts'
 import type { AgentContext, MigrationHandler } from '../context.ts'
 import { referenceOf, writeStatus } from '../status.ts'
@@ -46,7 +46,7 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
     const sent = performance.now() - (sentAt.get(uid) ?? Number.NEGATIVE_INFINITY) < RESEND_MS
     // Only a settled restore makes the pod's own state decisive, or (StatefulSet) the commit.
     const settled =
-      truth(status, 'Restored') === 'True' || (isStateful(status) && truth(status, 'Committed') === 'True')
+      truth(status, 'Restored') === 'True' || (isRecreated(status) && truth(status, 'Committed') === 'True')
     const podMatters = settled && status.source?.cleanedAt === undefined
     const fenced = entry?.step === 'fenced' && truth(status, 'Committed') === 'Unknown'
     return {

@@ -15,7 +15,12 @@ const settled = (
 const committed = settled(
   {
     mode: 'Image',
-    source: { node: 'a', podUID: 'u', owner: { kind: 'StatefulSet', name: 'web', uid: 's', hash: 'web-7' } },
+    source: {
+      node: 'a',
+      podUID: 'u',
+      recreated: true,
+      owner: { kind: 'StatefulSet', name: 'web', uid: 's', hash: 'web-7' },
+    },
     destination: { node: 'b', podName: 'web-0' },
   },
   'True',

@@ -1,7 +1,7 @@
 /** What the source agent does next. Pure: a function of the status, the journal and what runs in this process. */
 import { condition, isFalse, isTrue, truth } from '../../api/conditions.ts'
 import type { MigrationStatus } from '../../api/migration.ts'
-import { awaitsReturn, isHopeless, isStateful, OWNER_GONE } from '../../api/stateful.ts'
+import { awaitsReturn, isHopeless, isRecreated, OWNER_GONE } from '../../api/recreated.ts'
 import type { SourceEntry } from './entry.ts'
 
 export interface SourceView {
@@ -48,7 +48,7 @@ export function plan(view: SourceView): SourceAction {
   if (entry?.step === 'dumping') return { do: 'unwind' }
   const by = releaseBy(view)
   if (by !== undefined) return { do: 'release', by }
-  if (isStateful(status) && isTrue(status, 'Committed')) return afterCommit(view)
+  if (isRecreated(status) && isTrue(status, 'Committed')) return afterCommit(view)
   if (truth(status, 'Committed') !== 'Unknown') return WAIT
   return isFalse(status, 'Checkpointed') ? WAIT : beforeCommit(view)
 }
@@ -64,7 +64,7 @@ function releaseBy({
   entry,
 }: Pick<SourceView, 'status' | 'pod' | 'entry'>): 'thaw' | 'kill' | 'keep' | undefined {
   if (isFalse(status, 'Committed')) return 'thaw'
-  if (isFalse(status, 'Restored') && isStateful(status)) {
+  if (isFalse(status, 'Restored') && isRecreated(status)) {
     if (!isHopeless(status) || status.destination?.removedAt === undefined || pod === 'present') return undefined
     return condition(status, 'Restored')?.reason === OWNER_GONE || entry === undefined ? 'kill' : 'keep'
   }

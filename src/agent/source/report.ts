@@ -1,7 +1,7 @@
 /** The source agent's writes into the status: pure changes that check on the newest status that they still may be made. */
 import { isTrue, truth, withCondition } from '../../api/conditions.ts'
 import type { MigrationStatus } from '../../api/migration.ts'
-import { awaitsReturn } from '../../api/stateful.ts'
+import { awaitsReturn } from '../../api/recreated.ts'
 import type { SourceEntry } from './entry.ts'
 
 type Change = (status: MigrationStatus) => MigrationStatus

@@ -3,7 +3,6 @@ import { isFalse, isFinished, isTrue, truth } from '../../api/conditions.ts'
 import type { Migration } from '../../api/migration.ts'
 import { CANCEL_ANNOTATION, PROBED_ANNOTATION } from '../../api/names.ts'
 import type { Pod } from '../../api/pod.ts'
-import { isStateful } from '../../api/stateful.ts'
 import { isJobs, unmarked } from '../owner.ts'
 import { destinationPod, waitingPod } from '../pods.ts'
 import type { HeldName } from './configuration.ts'
@@ -51,7 +50,7 @@ export function replacementPatch(migration: Migration, source: Pod, { object }: 
 
 /** @returns whether no pod of this name may be made by its StatefulSet but by way of the webhook; before the commit the webhook lets it pass */
 export const holdsName = ({ status }: Migration): boolean =>
-  isStateful(status) &&
+  status?.source?.owner?.kind === 'StatefulSet' &&
   isTrue(status, 'Accepted') &&
   !isFalse(status, 'Committed') &&
   !isTrue(status, 'Restored') &&

@@ -126,7 +126,7 @@ const SET = { kind: 'StatefulSet' as const, name: 'web', uid: 'set-uid', hash: '
 
 /** After the commit of `web-0`. @param delivered whether its state is there */
 function committed(podUID: string, delivered: 'True' | 'Unknown'): Migration {
-  const source = { node: 'node-1', podUID, owner: SET, manifest: manifestOf(aPod()) }
+  const source = { node: 'node-1', podUID, recreated: true as const, owner: SET, manifest: manifestOf(aPod()) }
   const status = (['Accepted', 'Committed'] as const).reduce<MigrationStatus>(
     (next, type) => withCondition(next, { type, status: 'True', reason: 'Test', message: '' }, START),
     { mode: 'Image', source, destination: { node: 'node-2', podName: 'web-0' } },

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
-import { isStateful } from '../../api/stateful.ts'
+import { isRecreated } from '../../api/recreated.ts'
 import type { KubeClient } from '../../kube/client.ts'
 import type { KeyPair } from '../certificates/issue.ts'
 import { isJobs } from '../owner.ts'
@@ -95,7 +95,7 @@ async function answer({ client, log }: AdmissionOptions, creation: Creation): Pr
     )
   }
   log.info(about, 'replacement claimed')
-  const patch = isStateful(migration.status) ? successorPatch : replacementPatch
+  const patch = isRecreated(migration.status) ? successorPatch : replacementPatch
   return reviewAnswer(uid, patch(migration, source, creation))
 }
 

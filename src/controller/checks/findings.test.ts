@@ -56,6 +56,7 @@ const NOT_LIVE = { able: false, message: 'no wrapper' }
 const GIB = 2 ** 30
 const heavy: Pod = aPod({ containers: [{ name: 'main', image: 'i', resources: { requests: { memory: '1Gi' } } }] })
 const image = { migration: aMigration({ mode: 'Image' }) }
+const live = { migration: aMigration({ mode: 'Live' }), nodes: nodes({}, {}) }
 
 const ROWS: Row[] = [
   ['a terminal', 'Terminal', 'blocks', container({ tty: true }), container({}), /tty: false/],
@@ -145,12 +146,22 @@ const ROWS: Row[] = [
     /network/,
   ],
   ['a claim on the local disk', 'LocalVolume', 'blocks', claim('node'), claim('elsewhere'), /several nodes/],
-  ['a claim of one node', 'VolumeNotSupported', 'blocks', claim('elsewhere'), claim('node'), /memory does not/],
-  ...(['ReadWriteMany', 'ReadOnlyMany'] as const).map((accessMode): Row => {
-    const shared = { ...claim('elsewhere', accessMode), nodes: nodes({}, {}) }
-    const sentence = `a claim of many nodes (${accessMode}) in mode Image`
-    return [sentence, 'VolumeNotSupported', 'blocks', { ...shared, ...image }, shared, /use mode Live/]
-  }),
+  [
+    'a claim of one node in mode Live',
+    'VolumeNotSupported',
+    'blocks',
+    { ...claim('elsewhere'), ...live },
+    { ...claim('elsewhere', 'ReadWriteMany'), ...live },
+    /use mode Image or Auto: there the source goes first/,
+  ],
+  [
+    'a claim whose storage can not be seen in mode Live',
+    'VolumeNotSupported',
+    'blocks',
+    { ...claim('elsewhere', 'ReadWriteMany'), ...live, claims: {} },
+    { ...claim('elsewhere', 'ReadOnlyMany'), ...live },
+    /there the source goes first/,
+  ],
   [
     'a node selector',
     'NodeNotSelected',

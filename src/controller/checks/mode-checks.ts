@@ -4,7 +4,7 @@ import type { MigrationSpec } from '../../api/migration.ts'
 import { LIVE_LABEL, RUNTIME_CLASS } from '../../api/names.ts'
 import { factsOf } from '../../api/node-facts.ts'
 import { lastingContainers } from '../../api/pod.ts'
-import { isStatefulPod } from '../owner.ts'
+import { isStatefulPod, mustGoFirst } from '../owner.ts'
 import { type Candidate, type Check, findingsOf } from './check.ts'
 import { disk } from './fact-checks.ts'
 import { bare, ownName, webhook } from './owner-checks.ts'
@@ -51,7 +51,7 @@ function unfitForWrapper({ pod, destination, destinationName }: Candidate): stri
   const live = factsOf(destination)?.live
   if (destination?.metadata.labels?.[LIVE_LABEL] !== 'true' || !live?.able)
     return `node ${destinationName} is not able to mode Live (${live?.message ?? `no label ${LIVE_LABEL}=true`})`
-  if (isStatefulPod(pod)) return 'a pod of a StatefulSet is restored by the container runtime only'
+  if (mustGoFirst(pod)) return 'a pod of a StatefulSet, or one with claims, is restored by the container runtime only'
   const { runtimeClassName } = pod.spec
   return isForeign(runtimeClassName) ? `the pod has a runtime class of its own, ${runtimeClassName}` : undefined
 }
@@ -117,10 +117,16 @@ const CHECKS: Record<Mode, readonly Check[]> = {
 export const eitherMode: readonly Check[] = [liveNodes, registry, restores]
 
 /** What can be said of the volumes before a destination is known: no mode that spec.mode allows moves them. */
-export const anyModeMoves: Check = (candidate) =>
-  volumes(candidate.snapshot.migration.spec.mode === 'Image' || isStatefulPod(candidate.pod) ? 'Image' : 'Live')(
-    candidate,
-  )
+export const anyModeMoves: Check = (candidate) => {
+  const allowed = modesOf(candidate).map((mode) => findingsOf([volumes(mode)], candidate))
+  return allowed.some((findings) => !findings.some(isBlocking)) ? [] : allowed[0]
+}
+
+function modesOf({ pod, snapshot }: Candidate): Mode[] {
+  const { mode } = snapshot.migration.spec
+  if (isStatefulPod(pod)) return ['Image']
+  return mode === 'Auto' ? ['Live', 'Image'] : [mode]
+}
 
 export interface Choice {
   /** Undefined when something in `findings` blocks every mode that is allowed. */

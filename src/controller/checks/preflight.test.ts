@@ -51,10 +51,12 @@ const ABOUT_THE_POD: [string, Snapshot, string, RegExp][] = [
     /scratch.*emptyDir/,
   ],
   [
-    'a claim in any mode',
-    withPod({ volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'c' } }] }),
+    'a claim of one node beside an emptyDir in any mode',
+    withPod({
+      volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'c' } }, ...(SCRATCH.spec.volumes ?? [])],
+    }),
     'VolumeNotSupported',
-    /data is claim c.*other node/,
+    /data is claim c.*remove the emptyDirs/,
   ],
   ['connections Keep', aSnapshot({ migration: aMigration({ connections: 'Keep' }) }), 'KeepNotAvailable', /Close/],
 ]

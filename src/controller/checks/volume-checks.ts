@@ -2,7 +2,7 @@
 import { blocks, type Finding } from '../../api/finding.ts'
 import type { MigrationStatus } from '../../api/migration.ts'
 import { lastingContainers, type Node, type NodeSelectorTerm, type Pod, type Volume } from '../../api/pod.ts'
-import { isStatefulPod } from '../owner.ts'
+import { mustGoFirst } from '../owner.ts'
 import type { Check } from './check.ts'
 
 export type Mode = NonNullable<MigrationStatus['mode']>
@@ -42,35 +42,37 @@ function volumeFinding(
       'use storage that several nodes can attach, or leave the pod where it is',
     )
   }
-  // The source's object is gone, and with it its mount, before the destination is made.
-  if (claim !== undefined && mode === 'Image' && isStatefulPod(pod)) return undefined
-  if (claim !== undefined) return remoteClaim(mode, volume.name, claim, claims?.[claim])
+  // In mode Image the source's object is gone, and with it its mount, before the destination is made.
+  if (claim !== undefined) return mode === 'Image' ? undefined : claimInLive(pod, volume.name, claim, claims?.[claim])
   const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown'
   return blocks(
     'VolumeNotSupported',
     `volume ${volume.name} is of kind ${kind}`,
     `mode ${mode} does not move its contents (it moves ${kinds.join(', ')})`,
-    mode === 'Image' && volume.emptyDir && !isStatefulPod(pod)
+    mode === 'Image' && volume.emptyDir && !mustGoFirst(pod)
       ? 'use mode Live, or remove the volume'
       : 'remove the volume or keep the pod where it is',
   )
 }
 
-/** The destination pod is made, with all its volumes, while the source still runs: mode Live brings to a shared one what was written, inside the freeze. */
-function remoteClaim(mode: Mode, name: string, claim: string, facts: ClaimFacts | undefined): Finding | undefined {
+/** In mode Live the destination pod is made, with all its volumes, while the source still runs; what was written to a shared one is synced inside the freeze. */
+function claimInLive(pod: Pod, name: string, claim: string, facts: ClaimFacts | undefined): Finding | undefined {
   const { place, accessModes } = facts ?? { place: undefined, accessModes: [] }
-  const told = `volume ${name} is claim ${claim} (${accessModes.join(', ') || 'access modes unknown'})`
-  if (!isShared(accessModes) || place === undefined) {
-    return blocks(
-      'VolumeNotSupported',
-      told,
-      'its volume cannot be on the destination while the source pod still has it',
-      'delete the pod and make it anew on the other node: the volume follows, the memory does not',
-    )
-  }
-  if (mode === 'Live') return undefined
-  const why = 'what the program has written there may still be in the memory of the source node'
-  return blocks('VolumeNotSupported', told, why, 'use mode Live, which brings it to the storage first')
+  if (isShared(accessModes) && place !== undefined) return undefined
+  return blocks(
+    'VolumeNotSupported',
+    `volume ${name} is claim ${claim} (${accessModes.join(', ') || 'access modes unknown'})`,
+    'its volume cannot be on the destination while the source pod still has it',
+    remedyFor(pod),
+  )
+}
+
+function remedyFor(pod: Pod): string {
+  if (!mustGoFirst(pod))
+    return 'delete the pod and make it anew on the other node: the volume follows, the memory does not'
+  return pod.spec.volumes?.some(({ emptyDir }) => emptyDir)
+    ? 'remove the emptyDirs, which mode Image does not move: in that mode the source goes first'
+    : 'use mode Image or Auto: there the source goes first'
 }
 
 /** Two nodes may have it at once, and of what one has written the other may learn. */

@@ -3,7 +3,7 @@ import { truth } from '../../api/conditions.ts'
 import { type Finding, type Refusal, refusalIn } from '../../api/finding.ts'
 import { WRAPPED } from '../checks/mode-checks.ts'
 import { judgeNode, podFindings } from '../checks/preflight.ts'
-import { isStatefulPod, ownerOf } from '../owner.ts'
+import { mustGoFirst, ownerOf } from '../owner.ts'
 import { containersOf, destinationPodName, pullPod } from '../pods.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
@@ -44,19 +44,26 @@ export const accept: Step = (snapshot, now) => {
   const node = sourcePod.spec.nodeName ?? ''
   const owner = ownerOf(sourcePod)
   const why = because === undefined ? '' : `; not Live: ${because}`
-  const standstill = isStatefulPod(sourcePod)
-    ? '; it stands still until all of its memory is there, the source is gone and its StatefulSet has made it anew: seconds to minutes'
+  const isRecreated = mode === 'Image' && mustGoFirst(sourcePod)
+  const free = owner ? `its ${owner.kind} has made it anew` : 'its volumes are free'
+  const standstill = isRecreated
+    ? `; it stands still until all of its memory is there, the source is gone and ${free}: seconds to minutes`
     : ''
   const isWrapped = mode === 'Image' && findings.some(({ code }) => code === WRAPPED)
   const restorer = isWrapped ? "; restored by podferry's own OCI runtime, as the container runtime there does not" : ''
   const message = `pod ${sourcePod.metadata.name} can move from ${node} to ${destination} in mode ${mode}${why}${restorer}${standstill}${warningsIn([...ofPod, ...findings])}`
   return write(snapshot, now, [{ type: 'Accepted', status: 'True', reason: 'PreflightPassed', message }, pending], {
     mode,
-    source: { node, podUID: sourcePod.metadata.uid, ...(owner ? { owner } : {}) },
+    source: {
+      node,
+      podUID: sourcePod.metadata.uid,
+      ...(owner ? { owner } : {}),
+      ...(isRecreated ? { recreated: true } : {}),
+    },
     // The name is written down before there is such a pod: a rollback must find it even when the source pod is gone.
     destination: {
       node: destination,
-      podName: destinationPodName(migration, sourcePod),
+      podName: isRecreated ? sourcePod.metadata.name : destinationPodName(migration, sourcePod),
       ...(isWrapped ? { restorer: 'Wrapper' as const } : {}),
     },
     containers: containersOf(sourcePod),

@@ -1,7 +1,7 @@
 /** Before the first step and after the last: the finalizer, and the time to live of a finished Migration. */
 import { isFalse, isFinished } from '../../api/conditions.ts'
 import { FINALIZER } from '../../api/names.ts'
-import { isStateful } from '../../api/stateful.ts'
+import { isRecreated } from '../../api/recreated.ts'
 import { type Plan, type Step, WAIT } from '../step.ts'
 import { handBack } from './hand-back.ts'
 import { destinationRemoval } from './rollback.ts'
@@ -22,7 +22,8 @@ export const retire: Step = (snapshot, now) => {
   // A destination pod made by an old view, after the rollback had looked for the last time, has nothing to run; it goes too.
   // So is a source that was released by one.
   // Of a StatefulSet the pod may be one that was restored at the source.
-  const late = rolledBack && !isStateful(status) ? (destinationRemoval(snapshot) ?? handBack(snapshot, now)) : undefined
+  const late =
+    rolledBack && !isRecreated(status) ? (destinationRemoval(snapshot) ?? handBack(snapshot, now)) : undefined
   if (late) return late
   if (metadata.finalizers?.includes(FINALIZER)) return { commands: [{ do: 'removeFinalizer' }] }
   const endedMs = now.getTime() - Date.parse(status?.timings?.finishedAt ?? now.toISOString())

@@ -4,7 +4,7 @@
  */
 import { type ConditionType, condition, isTrue, rollbackCause, truth } from '../../api/conditions.ts'
 import { isNodeReady } from '../../api/pod.ts'
-import { isStateful } from '../../api/stateful.ts'
+import { isRecreated } from '../../api/recreated.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { type Plan, write } from '../step.ts'
 
@@ -31,7 +31,7 @@ function nameOf(snapshot: Snapshot): string {
 
 function lostMessage(snapshot: Snapshot): string {
   const { status } = snapshot.migration
-  const state = isStateful(status) ? `its checkpoint stays on node ${status?.source?.node}` : 'the source stays frozen'
+  const state = isRecreated(status) ? `its checkpoint stays on node ${status?.source?.node}` : 'the source stays frozen'
   return `${nameOf(snapshot)} went silent after the commit; ${state} until the node is back. If it is off for good: podferry recover --resume-source`
 }
 

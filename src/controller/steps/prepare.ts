@@ -1,6 +1,6 @@
 /** Steps 3 to 7: the base images come to the destination, then the agents work; the commit is our one write. */
 import { condition, isTrue, truth } from '../../api/conditions.ts'
-import { isStateful } from '../../api/stateful.ts'
+import { isRecreated } from '../../api/recreated.ts'
 import { manifestOf } from '../manifest.ts'
 import { pullPod } from '../pods.ts'
 import { pullPodRemoval, type Step, write } from '../step.ts'
@@ -27,16 +27,17 @@ export const commit: Step = (snapshot, now) => {
   // In mode Live the source agent commits: nobody else knows that everything is staged.
   if (status?.mode === 'Live' || !isTrue(status, 'Delivered') || !isTrue(status, 'Checkpointed')) {
     const deadline = Date.parse(status?.timings?.acceptedAt ?? now.toISOString()) + spec.timeoutSeconds * 1000
-    const lookMs = status?.source?.owner && !isStateful(status) ? OWNED_LOOK_MS : LOOK_MS
+    const lookMs = status?.source?.owner && !isRecreated(status) ? OWNED_LOOK_MS : LOOK_MS
     return { requeueAfterMs: Math.max(100, Math.min(deadline - now.getTime(), lookMs)) }
   }
   const { sourcePod, webhook } = snapshot
-  const stateful = isStateful(status) && status?.source
+  const recreated = isRecreated(status) ? status?.source : undefined
   // From the commit on nothing but the webhook keeps the StatefulSet from starting the pod afresh.
-  if (stateful && (webhook !== 'alive' || !sourcePod)) return { requeueAfterMs: OWNED_LOOK_MS }
+  if (recreated?.owner && webhook !== 'alive') return { requeueAfterMs: OWNED_LOOK_MS }
+  if (recreated && !sourcePod) return { requeueAfterMs: OWNED_LOOK_MS }
   const message = `from now on only node ${status?.destination?.node} may run the pod`
   return write(snapshot, now, [{ type: 'Committed', status: 'True', reason: 'CheckpointDelivered', message }], {
     timings: { ...status?.timings, committedAt: now.toISOString() },
-    ...(stateful && sourcePod ? { source: { ...stateful, manifest: manifestOf(sourcePod) } } : {}),
+    ...(recreated && sourcePod ? { source: { ...recreated, manifest: manifestOf(sourcePod) } } : {}),
   })
 }

@@ -1,7 +1,7 @@
 /** Steps 10 to 13: the destination runs, so the source may go. */
 import { condition, isTrue, rollbackCause } from '../../api/conditions.ts'
 import { isPodReady } from '../../api/pod.ts'
-import { isSentBack, isStateful } from '../../api/stateful.ts'
+import { isRecreated, isSentBack } from '../../api/recreated.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
 import { pullPodRemoval, type Step, write } from '../step.ts'
 import { rolledBack, succeeded } from '../summary.ts'
@@ -32,7 +32,7 @@ export const removeSource: Step = (snapshot, now) => {
   const adopting = adoption(snapshot)
   if (adopting) return adopting
   const source = sourcePod?.metadata.uid === status?.source?.podUID ? sourcePod : undefined
-  if ((source || isStateful(status)) && isUncounted(snapshot, now)) return { requeueAfterMs: SETTLE_MS }
+  if ((source || isRecreated(status)) && isUncounted(snapshot, now)) return { requeueAfterMs: SETTLE_MS }
   const isDeleted = source?.metadata.deletionTimestamp !== undefined
   const isEmpty = status?.source?.cleanedAt !== undefined && source?.metadata.deletionGracePeriodSeconds !== AT_ONCE
   // Deleted first: kubelet starts what it finds dead in a pod that is not.
@@ -66,6 +66,6 @@ function isUncounted({ migration, sourcePod, destinationPod }: Snapshot, now: Da
   const restoredAt = condition(migration.status, 'Restored')?.lastTransitionTime
   if (!destinationPod || restoredAt === undefined || isPodReady(destinationPod)) return false
   // Of a StatefulSet the source is gone already, and was Ready for all we know.
-  if (!isStateful(migration.status) && (!isPodReady(sourcePod) || sourcePod?.metadata.deletionTimestamp)) return false
+  if (!isRecreated(migration.status) && (!isPodReady(sourcePod) || sourcePod?.metadata.deletionTimestamp)) return false
   return now.getTime() - Date.parse(restoredAt) < READY_PATIENCE_MS
 }

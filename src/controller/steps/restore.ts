@@ -2,7 +2,7 @@
 import { isTrue, rollbackCause, truth } from '../../api/conditions.ts'
 import { MIGRATION_UID_LABEL } from '../../api/names.ts'
 import type { Pod } from '../../api/pod.ts'
-import { isStateful } from '../../api/stateful.ts'
+import { isRecreated } from '../../api/recreated.ts'
 import { destinationPod, destinationPodName, isWaitingPod, waitingPod } from '../pods.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { failureOf, type Plan, type Step, write } from '../step.ts'
@@ -19,7 +19,7 @@ export const restore: Step = (snapshot, now) => {
   const { status } = migration
   // Another pod may have taken the name since: only the accepted one may be copied.
   const sourcePod = snapshot.sourcePod?.metadata.uid === status?.source?.podUID ? snapshot.sourcePod : undefined
-  if (!isTrue(status, 'Committed') || status?.mode === 'Live' || isStateful(status)) return undefined
+  if (!isTrue(status, 'Committed') || status?.mode === 'Live' || isRecreated(status)) return undefined
   if (rollbackCause(status)) return undefined
   const away = outage(snapshot, now)
   if (away || truth(status, 'Restored') !== 'Unknown') return away

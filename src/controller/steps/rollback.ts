@@ -6,7 +6,7 @@ import { type Plan, pullPodRemoval, type Step, write } from '../step.ts'
 import { refused, rolledBack } from '../summary.ts'
 import { handBack, handBackWith } from './hand-back.ts'
 import { isByPerson, outage } from './outage.ts'
-import { sendBack } from './restore-stateful.ts'
+import { sendBack, startAfresh } from './restore-recreated.ts'
 
 export const rollback: Step = (snapshot, now) => {
   if (!rollbackCause(snapshot.migration.status)) return undefined
@@ -21,6 +21,7 @@ export const rollback: Step = (snapshot, now) => {
     pullPodRemoval(snapshot) ??
     cleanUp(snapshot) ??
     handBack(snapshot, now) ??
+    startAfresh(snapshot) ??
     rolledBack(snapshot, now)
   )
 }

@@ -1,16 +1,18 @@
-/** Pods of a StatefulSet: the destination has the source's name, so the source's object goes first. docs/design/0003-owners.md. */
+/**
+ * A pod whose object goes before the destination is made: of a StatefulSet, as both have one name; or with claims that only one node
+ * may have at a time. docs/design/0003-owners.md.
+ */
 import { condition, isFalse, isTrue, truth } from './conditions.ts'
 import type { MigrationStatus } from './migration.ts'
 
 /** The StatefulSet has no place for such a pod any more: nobody will make it, and nobody wants its state. */
 export const OWNER_GONE = 'OwnerGone'
 
-export const isStateful = (status: MigrationStatus | undefined): boolean =>
-  status?.source?.owner?.kind === 'StatefulSet'
+export const isRecreated = (status: MigrationStatus | undefined): boolean => status?.source?.recreated === true
 
 /** It could not be restored where it was to go, and comes back to where it was, from the copy kept there. */
 export const isSentBack = (status: MigrationStatus | undefined): boolean =>
-  isStateful(status) && isTrue(status, 'Committed') && status?.destination?.node === status?.source?.node
+  isRecreated(status) && isTrue(status, 'Committed') && status?.destination?.node === status?.source?.node
 
 /** @returns whether the checkpoint is to be brought into the source node's own registry */
 export const awaitsReturn = (status: MigrationStatus | undefined): boolean =>
