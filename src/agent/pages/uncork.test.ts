@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { statOf } from '../jobs/processes.ts'
 import { createDescriptors } from './descriptors.ts'
 import { uncork } from './uncork.ts'
@@ -18,10 +19,14 @@ test("the cork is taken from the other end of a connection, which is another pro
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   // A session of its own, like a job.
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'testing/corked.ts'), String(port)], {
-    detached: true,
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('./testing/corked.ts', import.meta.url)), String(port)],
+    {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
   try {
     const [socket] = (await once(server, 'connection')) as [Socket]
     const said = createInterface({ input: child.stdout })
