@@ -40,7 +40,7 @@ export async function gather(deps: GatherDeps, namespace: string, name: string):
     probeWebhook(client, migration, namedPod),
   ])
   const destinationName = expectedPodName({ migration, sourcePod: namedPod })
-  // Of a StatefulSet both pods have the same name, one after the other.
+  // Recreated: both pods have the same name, one after the other.
   const isSuccessor =
     destinationName === migration.spec.podName &&
     truth(migration.status, 'Committed') !== 'Unknown' &&

@@ -1,4 +1,4 @@
-/** The source pod as the commit keeps it: of a StatefulSet its object is gone by the time the destination is made from it. */
+/** The source pod as the commit keeps it: recreated, its object is gone by the time the destination is made from it. */
 import type { Migration } from '../api/migration.ts'
 import type { Pod } from '../api/pod.ts'
 

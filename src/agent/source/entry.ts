@@ -17,7 +17,7 @@ export const sourceEntrySchema = z.object({
   cgroup: z.object({ version: z.union([z.literal(1), z.literal(2)]), path: z.string(), memoryPath: z.string() }),
   /**
    * `dumping`: from before the announcement; `fenced`: the pod is frozen and the archives are whole;
-   * `emptied`: of a StatefulSet, the processes are dead and the archives are kept; `failed`: the dump came to nothing and is unwound.
+   * `emptied`: of a pod that is recreated, the processes are dead and the archives are kept; `failed`: the dump came to nothing and is unwound.
    */
   step: z.enum(['dumping', 'fenced', 'emptied', 'failed']),
   /** RFC 3339: logs and archives from before are not of this dump. */

@@ -44,7 +44,7 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
     const status = migration.status ?? {}
     const entry = journal.read(uid)
     const sent = performance.now() - (sentAt.get(uid) ?? Number.NEGATIVE_INFINITY) < RESEND_MS
-    // Only a settled restore makes the pod's own state decisive, or (StatefulSet) the commit.
+    // Only a settled restore makes the pod's own state decisive, or (of one that is recreated) the commit.
     const settled =
       truth(status, 'Restored') === 'True' || (isRecreated(status) && truth(status, 'Committed') === 'True')
     const podMatters = settled && status.source?.cleanedAt === undefined
@@ -143,7 +143,7 @@ export function createSourceHandler(ctx: AgentContext, deps: SourceDependencies)
     const { uid, namespace, name, pod } = entry
     if (!(await isForgotten(client, entry))) return
     const found = await forgottenRelease(client, entry)
-    // Of a StatefulSet: nothing is there to thaw, and the archive is all there is of the pod.
+    // Of a pod that is recreated: nothing is there to thaw, and the archive is all there is of the pod.
     const by = found === 'thaw' && entry.step === 'emptied' ? 'keep' : found
     await tasks.stop(uid)
     await release(ctx, deps, { migrationUID: uid, podUID: pod.uid, entry, by })

@@ -29,7 +29,7 @@ export type SourceAction =
   /** `Checkpointed` cannot be kept: its journal entry or its freeze is lost. */
   | { do: 'reportLost'; what: 'journal' | 'fence' }
   | { do: 'deliver' }
-  /** StatefulSet, the pod is on its way out: ends the processes before they could run on, and keeps the archives. */
+  /** Recreated, the pod is on its way out: ends the processes before they could run on, and keeps the archives. */
   | { do: 'empty' }
   | { do: 'reportEmptied' }
   /** The pod comes back to this node and its archive is lost. */
@@ -72,7 +72,7 @@ function releaseBy({
   return isTrue(status, 'Restored') && pod !== 'present' ? 'kill' : undefined
 }
 
-/** Of a StatefulSet: the process ends before the destination is made, the archive stays until that runs. */
+/** Of a pod that is recreated: the process ends before the destination is made, the archive stays until that runs. */
 function afterCommit({ status, entry, pod, task }: SourceView): SourceAction {
   const open = status.source?.emptiedAt === undefined
   // Without a journal entry too: what is frozen would keep kubelet from taking the pod down.

@@ -33,7 +33,7 @@ export async function release(ctx: AgentContext, deps: SourceDependencies, optio
   await journal.remove(migrationUID)
 }
 
-/** Of a StatefulSet: the processes end here, not their state. Idempotent: the journal says so when it is done. */
+/** Of a pod that is recreated: the processes end here, not their state. Idempotent: the journal says so when it is done. */
 export async function empty(
   { log }: AgentContext,
   { fence, journal }: SourceDependencies,

@@ -21,7 +21,7 @@ export const retire: Step = (snapshot, now) => {
   const rolledBack = isFalse(status, 'Succeeded')
   // A destination pod made by an old view, after the rollback had looked for the last time, has nothing to run; it goes too.
   // So is a source that was released by one.
-  // Of a StatefulSet the pod may be one that was restored at the source.
+  // Recreated: the pod may be one that was restored at the source.
   const late =
     rolledBack && !isRecreated(status) ? (destinationRemoval(snapshot) ?? handBack(snapshot, now)) : undefined
   if (late) return late

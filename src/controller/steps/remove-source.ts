@@ -65,7 +65,7 @@ export const removeSource: Step = (snapshot, now) => {
 function isUncounted({ migration, sourcePod, destinationPod }: Snapshot, now: Date): boolean {
   const restoredAt = condition(migration.status, 'Restored')?.lastTransitionTime
   if (!destinationPod || restoredAt === undefined || isPodReady(destinationPod)) return false
-  // Of a StatefulSet the source is gone already, and was Ready for all we know.
+  // Recreated: the source is gone already, and was Ready for all we know.
   if (!isRecreated(migration.status) && (!isPodReady(sourcePod) || sourcePod?.metadata.deletionTimestamp)) return false
   return now.getTime() - Date.parse(restoredAt) < READY_PATIENCE_MS
 }
