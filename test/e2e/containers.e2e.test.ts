@@ -153,3 +153,43 @@ test('the last container cannot be restored: what was restored before it has not
   await removePod(client, 'default', 'half')
   assert.deepEqual(await lastingLeftovers(client), [])
 })
+
+/** Has a connection that nobody has accepted yet, until it was stopped for a moment; five seconds later it has another one. */
+const HESITANT = `
+import socket, time
+listener = socket.socket(socket.AF_UNIX); listener.bind('/in-flight'); listener.listen(1)
+def knock():
+    client = socket.socket(socket.AF_UNIX); client.connect('/in-flight'); client.send(b'?')
+    return client
+client, since = knock(), 0
+last = time.monotonic()
+while True:
+    time.sleep(0.002)
+    now = time.monotonic()
+    if client and now - last > 0.02:
+        listener.accept()[0].close(); client.close()
+        client, since = None, now
+    if not client and now - since > 5: client = knock()
+    last = now
+`
+
+test('what CRIU refuses for a moment only is dumped once more by itself, and the pod is told of it', async () => {
+  const command = ['/usr/bin/python3', '-c', HESITANT]
+  await runPod(client, barePod({ name: 'hesitant', node: 'node-1', image: 'python:3', command }))
+  let podName = 'hesitant'
+  let said = ''
+  // Something else may have held it up right before the move; then it went without.
+  for (let moves = 0; said === '' && moves < 4; moves++) {
+    await delay(6_000)
+    const destinationNode = moves % 2 === 0 ? 'node-2' : 'node-1'
+    const migration = await migrate(client, { podName, destinationNode, mode: 'Live' })
+    for (const { sentence, holds } of await proofsOfMove(client, migration)) assert.ok(holds, sentence)
+    const about = `--field-selector=reason=TryingAgain,involvedObject.name=${podName}`
+    said = await kubectl(['get', 'events', about, '-o', 'jsonpath={.items[*].message}'])
+    podName = migration.status?.destination?.podName ?? ''
+  }
+  console.log(said)
+  assert.match(said, /dumped once more soon: .*not yet accepted/)
+  await removePod(client, 'default', podName)
+  assert.deepEqual(await lastingLeftovers(client), [])
+})

@@ -28,10 +28,7 @@ const POLL_MS = 10
  * The thaw here needs no decision by the controller: only this agent commits, and only from a journal that says `fenced`.
  */
 export async function unwind(ctx: AgentContext, deps: LiveSourceDependencies, entry: LiveEntry): Promise<void> {
-  await endDumps(ctx, deps, entry.uid, entry)
-  await letRun(deps, { ...entry, fenced: false })
-  await removeAll(deps, entry.uid)
-  await deps.fence.clear(entry.cgroup, entry.uid)
+  await bringBack(ctx, deps, entry)
   const failure = entry.failure ?? RESTARTED
   try {
     await deps.journal.write({ ...entry, step: 'failed', failure })
@@ -41,6 +38,14 @@ export async function unwind(ctx: AgentContext, deps: LiveSourceDependencies, en
     await writeStatus(ctx.client, entry, failed(failure, ctx.now().toISOString()))
     await deps.journal.remove(entry.uid)
   }
+}
+
+/** The pod runs on, and nothing of the Migration is left on the node but its journal entry. Idempotent. */
+export async function bringBack(ctx: AgentContext, deps: LiveSourceDependencies, entry: LiveEntry): Promise<void> {
+  await endDumps(ctx, deps, entry.uid, entry)
+  await letRun(deps, { ...entry, fenced: false })
+  await removeAll(deps, entry.uid)
+  await deps.fence.clear(entry.cgroup, entry.uid)
 }
 
 /**

@@ -115,6 +115,53 @@ test('a runc that is killed in the middle of its dump leaves a CRIU that is ende
   assert.ok(world.node.runs && world.node.clean)
 })
 
+test('what CRIU refuses for a moment is tried again: the pod runs in between, and is moved all the same', async () => {
+  const world = new World(['c', 'd'])
+  events.destinationReady(world)
+  await world.look()
+  await world.pass(1_000)
+  events.dumpMeetsConnection(world)
+  await world.pass(10)
+  assert.ok(world.node.runs && world.node.clean)
+  assert.equal(world.journal.get(UID)?.step, 'dumping')
+  await world.pass(400)
+  assert.equal(world.node.boxes.get('d')?.dump?.criu, 'working')
+  await world.pass(5_000)
+  await world.pass(10)
+  assert.ok(isTrue(world.status, 'Committed'))
+})
+
+test('three times, no more', async () => {
+  const world = new World()
+  events.destinationReady(world)
+  await world.look()
+  for (let tries = 0; tries < 3; tries++) {
+    await world.pass(400)
+    assert.equal(world.node.boxes.get('c')?.dump?.criu, 'working')
+    events.dumpMeetsConnection(world)
+    await world.pass(10)
+  }
+  await world.pass(400)
+  await world.look()
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'SocketInFlight')
+  assert.ok(world.node.runs && world.node.clean)
+})
+
+test('an agent that is killed between two tries leaves a pod that runs, and says so', async () => {
+  const world = new World()
+  events.destinationReady(world)
+  await world.look()
+  await world.pass(1_000)
+  events.dumpMeetsConnection(world)
+  await world.pass(10)
+  world.crash()
+  await world.look()
+  await world.pass(1_000)
+  await world.look()
+  assert.equal(condition(world.status, 'Checkpointed')?.reason, 'AgentRestarted')
+  assert.ok(world.node.runs && world.node.clean)
+})
+
 test('a journal without room for the reason leaves it to the API server, and the pod runs on', async () => {
   const world = new World()
   events.destinationReady(world)

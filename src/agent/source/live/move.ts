@@ -3,7 +3,8 @@ import type { Migration } from '../../../api/migration.ts'
 import { PodferryError } from '../../../errors.ts'
 import type { AgentContext } from '../../context.ts'
 import { type Failure, failureFrom } from '../failure.ts'
-import { RESTARTED, unwind } from './abort.ts'
+import { tellPod } from '../pods.ts'
+import { bringBack, RESTARTED, unwind } from './abort.ts'
 import { cut } from './cut.ts'
 import { deliver } from './deliver.ts'
 import type { LiveSourceDependencies } from './dependencies.ts'
@@ -25,24 +26,55 @@ export async function move(
   entry: LiveEntry,
   signal: AbortSignal,
 ): Promise<void> {
-  const { journal } = deps
-  const begun = await precopy(ctx, deps, migration, entry, signal)
-    .then(async ({ entry: copied, prepared }) => {
-      signal.throwIfAborted()
-      return { entry: await cut(ctx, deps, copied), prepared }
-    })
-    .catch(async (error) => {
-      const failure = signal.aborted ? RESTARTED : await failureOf(ctx, deps, error)
-      ctx.log.warn({ migration: entry.name, pod: entry.pod.name, reason: failure.reason, err: error }, 'dump failed')
-      const failed = { ...(journal.read(entry.uid) ?? entry), failure }
-      // The reason must outlive a crash in the unwinding. A full disk must not stop it.
-      await journal
-        .write(failed)
-        .catch((err) => ctx.log.error({ err }, 'the reason of a failed dump is not journalled'))
-      await unwind(ctx, deps, failed)
-    })
+  const begun = await stop(ctx, deps, { migration, entry, signal })
   if (begun) await deliver(ctx, deps, { migration, ...begun, signal })
 }
+
+interface Stopping {
+  migration: Migration
+  /** As it is before anything is touched. */
+  entry: LiveEntry
+  signal: AbortSignal
+}
+
+/** What CRIU refuses for a moment's sake is tried so many times in all. */
+const TRIES = 3
+/** Longer than a request between two containers takes, so that the next try does not meet the same one. */
+const PAUSE_MS = 300
+
+/** @returns the fenced entry, or undefined when the failure is journalled and the pod runs on */
+async function stop(ctx: AgentContext, deps: LiveSourceDependencies, stopping: Stopping, tries = 1) {
+  const { migration, entry, signal } = stopping
+  const { journal } = deps
+  try {
+    const { entry: copied, prepared } = await precopy(ctx, deps, migration, entry, signal)
+    signal.throwIfAborted()
+    return { entry: await cut(ctx, deps, copied), prepared }
+  } catch (error) {
+    const failure = signal.aborted ? RESTARTED : await failureOf(ctx, deps, error)
+    const isLast = tries >= TRIES || signal.aborted || !mayPass(failure, entry)
+    const about = { migration: entry.name, pod: entry.pod.name, reason: failure.reason, tries, err: error }
+    ctx.log.warn(about, isLast ? 'dump failed' : 'dump failed; trying again')
+    const journalled = journal.read(entry.uid) ?? entry
+    if (!isLast) {
+      tellPod(deps.recorder, entry, 'TryingAgain', `runs on, and is dumped once more soon: ${failure.message}`)
+      // Killed in the middle of this the next agent unwinds it: the journal says `dumping` until the pod runs again.
+      await bringBack(ctx, deps, journalled)
+      await deps.sleep(PAUSE_MS, signal)
+      await journal.write(entry)
+      return await stop(ctx, deps, stopping, tries + 1)
+    }
+    const failed = { ...journalled, failure }
+    // The reason must outlive a crash in the unwinding. A full disk must not stop it.
+    await journal.write(failed).catch((err) => ctx.log.error({ err }, 'the reason of a failed dump is not journalled'))
+    await unwind(ctx, deps, failed)
+    return undefined
+  }
+}
+
+/** A connection between two containers may be open for one request only; one to somebody outside the pod stays. */
+const mayPass = ({ reason }: Failure, { containers }: LiveEntry): boolean =>
+  ['SocketInFlight', 'NotFreezable'].includes(reason) || (reason === 'ExternalUnixSocket' && containers.length > 1)
 
 /** On a full disk CRIU can't even say why. */
 async function failureOf(

@@ -86,6 +86,12 @@ const controllerEvents = {
 
 const fate = {
   dumpFails: (world) => boxes(world).forEach((box) => void world.node.failDump(box)),
+  /** What passes by itself. */
+  dumpMeetsConnection(world) {
+    if (!boxes(world).some(({ dump }) => dump?.criu === 'working')) return
+    world.node.criuLog = ['(00.1) Error (criu/sk-unix.c:887): unix: Non-empty write queue on an in-flight socket 0x1']
+    for (const box of boxes(world)) world.node.failDump(box)
+  },
   runcKilled: (world) => boxes(world).forEach((box) => void world.node.killRunc(box)),
   keeperKilled(world) {
     const box = boxes(world)[0]

@@ -128,7 +128,7 @@ export function fakeDependencies(world: Fakes): LiveSourceDependencies {
       stoppedAt: () => Promise.resolve(undefined),
       isServing: (folder) => effect(() => node.box(folder).dump?.served === true),
       isFull: () => effect(() => false),
-      said: () => effect(() => ({ criuLog: [], runc: '' })),
+      said: () => effect(() => ({ criuLog: [...node.criuLog], runc: '' })),
       freePorts: (count) => effect(() => Array.from({ length: count }, (_, index) => index + 1)),
     },
     node: {

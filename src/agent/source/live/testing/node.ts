@@ -37,6 +37,8 @@ export class Node {
   stateLost = false
   /** What the stopped processes have written is with the storage of their claims. */
   synced = false
+  /** What CRIU has said of the dump that failed last. */
+  criuLog: string[] = []
   readonly boxes = new Map<string, Box>()
 
   constructor(containers: readonly string[]) {
@@ -85,6 +87,7 @@ export class Node {
     assert.ok(!this.frozen, 'CRIU hangs when it must dump what is frozen')
     assert.ok(!holds(box.dump), 'a second dump')
     assert.ok(this.boxes.size === 1 || box.paused, 'containers are dumped at different moments')
+    this.criuLog = []
     box.dump = { job: 'running', criu: 'working', since: this.clock, served: false }
   }
 
