@@ -74,7 +74,8 @@ async function stop(ctx: AgentContext, deps: LiveSourceDependencies, stopping: S
 
 /** A connection between two containers may be open for one request only; one to somebody outside the pod stays. */
 const mayPass = ({ reason }: Failure, { containers }: LiveEntry): boolean =>
-  ['ConnectionArriving', 'NotFreezable', 'SocketInFlight'].includes(reason) || (reason === 'ExternalUnixSocket' && containers.length > 1)
+  ['ConnectionArriving', 'NotFreezable', 'SocketInFlight'].includes(reason) ||
+  (reason === 'ExternalUnixSocket' && containers.length > 1)
 
 /** On a full disk CRIU can't even say why. */
 async function failureOf(
