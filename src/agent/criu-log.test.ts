@@ -56,6 +56,7 @@ const table: readonly (readonly [string, string | undefined])[] = [
     '(00.1) Error (criu/namespaces.c:1): Nested mount namespaces are not supported without mnt_id in fdinfo',
     'NestedContainers',
   ],
+  ["(00.1) Error (criu/namespaces.c:460): Can't dump nested pid namespace for 2911", 'NestedContainers'],
   [
     "(00.1) Error (criu/fsnotify.c:1): fsnotify: Can't find suitable path for handle (dev 0x1 ino 0x2)",
     'InotifyHandle',

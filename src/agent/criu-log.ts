@@ -105,7 +105,7 @@ const TABLE: readonly (readonly [RegExp, string, string])[] = [
     'a file system is mounted inside the container that CRIU does not know (FUSE)',
   ],
   [
-    /Nested mount namespaces are not supported/,
+    /Nested mount namespaces are not supported|Can't dump nested \w+ namespace/,
     'NestedContainers',
     'the container runs containers of its own; such pods cannot be moved',
   ],

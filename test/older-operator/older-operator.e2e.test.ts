@@ -120,6 +120,9 @@ test('make undeploy uninstall leaves nothing, neither in the API server nor on a
   const left = (await kubectl(['get', kinds, '-o', 'name'])).split('\n').filter((name) => name.includes('podferry'))
   assert.deepEqual(left, [])
   assert.equal((await kubectl(['get', '--raw=/apis'])).includes('podferry.dev'), false)
+  const doctor = promisify(execFile)(join(CHECKOUT, 'bin/podferry'), ['doctor', '--kubeconfig', KUBECONFIG])
+  const { stdout } = await doctor.catch((error: { stdout: string }) => error)
+  assert.match(stdout, /blocks +NotInstalled[\s\S]*make deploy/)
   const traces = ['/var/lib/podferry', '/run/podferry', '/opt/podferry', '/etc/criu/runc.conf']
   for (const name of NODES) {
     const found = await node(name).exec(['sh', '-c', 'ls -d "$@" 2>/dev/null; true', 'sh', ...traces])

@@ -109,7 +109,7 @@ const oneContainer: Check = ({ pod }) =>
 const statefulWebhook: Check = (candidate) => (isStatefulPod(candidate.pod) ? webhook(candidate) : undefined)
 
 const CHECKS: Record<Mode, readonly Check[]> = {
-  Live: [ownName, volumes('Live'), runtimeClass, liveNodes, webhook],
+  Live: [ownName, volumes('Live'), volumeReach, runtimeClass, liveNodes, webhook],
   Image: [oneContainer, volumes('Image'), volumeReach, bare, registry, restores, disk, foreignClass, statefulWebhook],
 }
 
