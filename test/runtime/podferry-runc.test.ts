@@ -178,6 +178,19 @@ test('an aborted migration creates nothing', async () => {
   assert.equal(existsSync(join(root, 'called')), false)
 })
 
+test('a container that came before the first one is sent away, and says why', async () => {
+  await arriving()
+  const folder = await stage()
+  const created = run([...globals(), ...createArguments()])
+  await waiting(folder)
+  await answer(folder, 'early')
+  const { code, stderr } = await created
+  assert.equal(code, 1)
+  assert.match(stderr, /made again after the first/)
+  assert.equal(existsSync(join(folder, 'used')), false)
+  assert.equal(existsSync(join(root, 'called')), false)
+})
+
 for (const moment of ['before it waits', 'while it waits for a folder', 'while it waits at the gate']) {
   test(`a move that is given up ${moment} creates nothing`, async () => {
     await arriving()

@@ -4,6 +4,7 @@ import type { Migration } from '../../../api/migration.ts'
 import type { Pod } from '../../../api/pod.ts'
 import { PodferryError } from '../../../errors.ts'
 import { podNamed } from '../suspect-pods.ts'
+import { sendEarlyAway } from './early.ts'
 import { missingHostPath } from './host-paths.ts'
 import { about, factsOf, type LiveAgent, namesOf, rfc3339, write } from './live-agent.ts'
 import { errorOf, judgeReadiness, type LiveReadiness } from './readiness.ts'
@@ -27,6 +28,7 @@ export async function open(live: LiveAgent, migration: Migration, podUID: string
   const facts = factsOf(live, migration)
   const isDue = performance.now() - facts.podLookedAt >= POD_LOOK_MS
   if (!waits && !isDue) return OPEN_MS
+  if (!waits) await sendEarlyAway(hostRoot, podUID, expected)
   const named = waits ? undefined : await destinationPod(live, migration)
   facts.podLookedAt = performance.now()
   facts.failingSince = errorOf(named) ? (facts.failingSince ?? live.now().getTime()) : undefined

@@ -4,6 +4,7 @@ import { allSettled } from '../../../all-settled.ts'
 import type { Migration } from '../../../api/migration.ts'
 import { PodferryError } from '../../../errors.ts'
 import type { LiveReceiver } from '../../peer/live-server.ts'
+import { sendEarlyAway } from './early.ts'
 import { keeperPort, startKeeper } from './keeper.ts'
 import { awaitLazy, clearImages, lazyLost, lazyState, prepareLazy, startLazy } from './lazy-pages.ts'
 import { type LiveAgent, namesOf } from './live-agent.ts'
@@ -40,7 +41,7 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
     await allSettled([startKeeper(place, twin), prepared])
   }
 
-  const beginFirst = async (podUID: string, name: string, twin: Twin) => {
+  const beginFirst = async (podUID: string, name: string, twin: Twin, all: readonly string[]) => {
     const place = placeOf(podUID, name)
     const waiting = await readWaiting(hostRoot, podUID, name)
     const taken = await takenRoot({ hostRoot, podUID, container: name })
@@ -48,6 +49,7 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
     // What was copied ahead lies in the layer of the one that has ended: another would start without it, and nobody would know.
     if (taken !== undefined && (!waits || taken.containerID !== waiting.containerID)) throw containerReplaced(name)
     if (!waits) {
+      await sendEarlyAway(hostRoot, podUID, all)
       const message = `container ${name} of the destination pod does not wait for its checkpoint now`
       throw new PodferryError({ reason: 'ContainerNotRunning', message, retry: 'backoff' })
     }
@@ -112,7 +114,12 @@ export function createLiveReceiver({ hostRoot, log, deps }: LiveAgent): LiveRece
       const began = performance.now()
       await Promise.all(
         containers.map(({ name, pagePort: peerPort }) =>
-          (isFirst(migration, name) ? beginFirst : beginLater)(podUID, name, { peerNode, peerAddress, peerPort }),
+          (isFirst(migration, name) ? beginFirst : beginLater)(
+            podUID,
+            name,
+            { peerNode, peerAddress, peerPort },
+            expected,
+          ),
         ),
       ).catch((error) => {
         throw isDiskFull(error) ? diskFull(podFolder(podUID), error) : error

@@ -96,7 +96,7 @@ export async function readOutcome(hostRoot: string, podUID: string, container: s
  * Says a word to the wrapper that waits. Saying it twice does no harm: a wrapper reads once, and claims the state before it
  * uses it.
  *
- * @param word `restore <container ID>` for exactly that container, or `refuse`
+ * @param word `restore <container ID>` for exactly that container, `early` for one that has to be made again later, or `refuse`
  * @returns false when nobody waits
  */
 export const answer = (hostRoot: string, podUID: string, container: string, word: string): Promise<boolean> =>
