@@ -1,4 +1,5 @@
 /** One move of a memory hog: times, and what the agents need meanwhile. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { migrate } from '../lab/scenario/migrate.ts'
 import { counterPod, removePod, runPod } from '../lab/scenario/pods.ts'
 import { condition } from '../src/api/conditions.ts'
@@ -18,6 +19,8 @@ export interface MoveFigures {
   controllerMegabytes: number
 }
 
+const SETTLED_MS = 2_000
+
 /** @throws Error when the migration does not succeed */
 export function successOf({ status }: Migration): MigrationStatus {
   const summary = condition(status, 'Succeeded')
@@ -35,6 +38,8 @@ export async function measureSmallPod(client: KubeClient): Promise<number> {
   const name = 'bench-small'
   await removePod(client, 'default', name)
   await runPod(client, counterPod({ name, node: 'node-1' }))
+  // Who moves a pod moves one that has been there for a while: both nodes have done with the making of this one and the end of the last.
+  await delay(SETTLED_MS)
   const began = Date.now()
   const moved = await migrate(client, { podName: name, destinationNode: 'node-2', mode: 'Live' })
   const { timings, destination } = successOf(moved)

@@ -3,7 +3,7 @@ import { condition, isTrue, rollbackCause } from '../../api/conditions.ts'
 import { isPodReady } from '../../api/pod.ts'
 import { isRecreated, isSentBack } from '../../api/recreated.ts'
 import { nodeNamed, type Snapshot } from '../snapshot.ts'
-import { pullPodRemoval, type Step, write } from '../step.ts'
+import { type Plan, pullPodRemoval, type Step, write } from '../step.ts'
 import { rolledBack, succeeded } from '../summary.ts'
 import { adoption, awaitAdoption } from './adopt.ts'
 
@@ -20,6 +20,7 @@ const READY_PATIENCE_MS = 5_000
 
 /** Pods are not watched (a cluster's worth of them would not fit our memory), so the last wait looks often. */
 const SETTLE_MS = 200
+const COUNT_MS = 100
 const GONE_MS = 20
 
 export const removeSource: Step = (snapshot, now) => {
@@ -32,7 +33,7 @@ export const removeSource: Step = (snapshot, now) => {
   const adopting = adoption(snapshot)
   if (adopting) return adopting
   const source = sourcePod?.metadata.uid === status?.source?.podUID ? sourcePod : undefined
-  if ((source || isRecreated(status)) && isUncounted(snapshot, now)) return { requeueAfterMs: SETTLE_MS }
+  if ((source || isRecreated(status)) && isUncounted(snapshot, now)) return { requeueAfterMs: COUNT_MS }
   const isDeleted = source?.metadata.deletionTimestamp !== undefined
   const isEmpty = status?.source?.cleanedAt !== undefined && source?.metadata.deletionGracePeriodSeconds !== AT_ONCE
   // Deleted first: kubelet starts what it finds dead in a pod that is not.
@@ -50,8 +51,19 @@ export const removeSource: Step = (snapshot, now) => {
     const message = nodeExists
       ? `pod ${migration.spec.podName} is gone and node ${status?.source?.node} is clean`
       : `node ${status?.source?.node} left the cluster, and the source with it`
-    return write(snapshot, now, [{ type: 'SourceRemoved', status: 'True', reason: 'SourcePodDeleted', message }])
+    const removed = write(snapshot, now, [
+      { type: 'SourceRemoved', status: 'True', reason: 'SourcePodDeleted', message },
+    ])
+    // Mostly nothing else is left to be done, and the end is written with it.
+    const next = removed.status && end({ ...snapshot, migration: { ...migration, status: removed.status } }, now)
+    return next?.status ? next : removed
   }
+  return end(snapshot, now)
+}
+
+/** The source is gone: what is left is the destination's. */
+function end(snapshot: Snapshot, now: Date): Plan {
+  const { status } = snapshot.migration
   const destinationClean = status?.destination?.cleanedAt || !nodeNamed(snapshot, status?.destination?.node)
   if (!destinationClean) return { requeueAfterMs: SETTLE_MS }
   return (
