@@ -6,7 +6,7 @@ export const LEVELS = ['unit', 'component', 'e2e'] as const
 export type Level = (typeof LEVELS)[number]
 
 /** They begin first, so that no lab waits for one of them in the end. */
-const LONG = /(kills|older-operator|programs|bus)\.e2e/
+const LONG = /(kills|older-operator|programs|bus|claims|preflight-rare)\.e2e/
 
 /** @returns the level's files, by path from `root`, sorted; long ones first */
 export async function filesOf(level: Level, root: string): Promise<string[]> {
