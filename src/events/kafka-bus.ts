@@ -1,4 +1,5 @@
 /** The bus driver for Kafka. */
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Message } from '@platformatic/kafka'
 import type { Logger } from 'pino'
@@ -79,11 +80,16 @@ async function consumeOnce({ config, clientId, group, log, handler, signal, onMe
   signal.addEventListener('abort', stop, { once: true })
   try {
     await ensureTopic(config, clientId)
-    const stream = await consumer.consume({
-      topics: [TOPIC],
-      mode: MessagesStreamModes.COMMITTED,
-      fallbackMode: MessagesStreamFallbackModes.EARLIEST,
-    })
+    const stream = await begun((callback) =>
+      consumer.consume(
+        {
+          topics: [TOPIC],
+          mode: MessagesStreamModes.COMMITTED,
+          fallbackMode: MessagesStreamFallbackModes.EARLIEST,
+        },
+        callback,
+      ),
+    )
     for await (const message of stream) {
       onMessage()
       await handle(message, handler, log, signal)
@@ -93,6 +99,22 @@ async function consumeOnce({ config, clientId, group, log, handler, signal, onMe
     signal.removeEventListener('abort', stop)
     await consumer.close(true).catch(() => {})
   }
+}
+
+/**
+ * A stream whose consumer is closed in this very moment fails before anybody who awaits it can listen, and an error that nobody
+ * hears ends the process. Whoever iterates hears it all the same.
+ */
+async function begun<S extends Readable>(
+  begin: (callback: (error: Error | null, stream?: S) => void) => void,
+): Promise<S> {
+  const { promise, resolve, reject } = Promise.withResolvers<S>()
+  begin((error, stream) => {
+    if (error || !stream) return reject(error ?? new Error('no stream'))
+    stream.on('error', () => {})
+    resolve(stream)
+  })
+  return await promise
 }
 
 /** Tries until the handler takes the event. A record that is none of ours would block the partition for ever: it is told and skipped. */

@@ -4,6 +4,7 @@ import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PodferryError } from '../../errors.ts'
+import { createTurns } from '../../turns.ts'
 import { type JobCgroup, jobCgroupsOf, openJobCgroups, removeJobCgroups } from './job-cgroups.ts'
 import { type JobFiles, jobFiles, readExitCode, readLogEnd, readPid, writeExitCode } from './job-files.ts'
 import { sessionMembers, statOf } from './processes.ts'
@@ -66,13 +67,8 @@ const KILLED = 137
 export function createJobs(hostRoot: string, cgroups?: readonly JobCgroup[]): Jobs & { removeCgroup(): Promise<void> } {
   const ownCgroups = async () => cgroups ?? jobCgroupsOf(await readFile('/proc/self/cgroup', 'utf8'))
   // A cgroup must not go between its making and the entering of a job.
-  let turn: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const mine = turn.then(work)
-    turn = mine.catch(() => {})
-    return mine
-  }
-  const removeCgroup = () => inTurn(async () => removeJobCgroups(hostRoot, await ownCgroups()))
+  const inTurn = createTurns()
+  const removeCgroup = () => inTurn('cgroup', async () => removeJobCgroups(hostRoot, await ownCgroups()))
 
   const state: Jobs['state'] = async (folder, name) => {
     const files = jobFiles(hostRoot, folder, name)
@@ -100,7 +96,9 @@ export function createJobs(hostRoot: string, cgroups?: readonly JobCgroup[]): Jo
       }
       const files = jobFiles(hostRoot, spec.folder, spec.name)
       for (const path of [files.exit, files.pid, files.log]) await rm(path, { force: true })
-      await inTurn(async () => launch(hostRoot, spec, files, await openJobCgroups(hostRoot, await ownCgroups())))
+      await inTurn('cgroup', async () =>
+        launch(hostRoot, spec, files, await openJobCgroups(hostRoot, await ownCgroups())),
+      )
     },
     async kill(folder, name) {
       const files = jobFiles(hostRoot, folder, name)

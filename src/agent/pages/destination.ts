@@ -59,7 +59,8 @@ export async function startDestination(
       // The daemon's connection stays in any case: without its daemon the program would find zeros in place of its memory. The
       // agent ends the program first.
       record.enter(ending)
-      if (record.phase !== 'finished') return
+      // One to which no daemon has come holds nothing, and stands in the way of the next try's.
+      if (record.phase !== 'finished' && daemon) return
       holder?.end()
       onOver()
     },

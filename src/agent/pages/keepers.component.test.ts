@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -25,6 +25,17 @@ const reaches = (end: End, phase: KeeperPhase) =>
 
 const connected = (end: End) =>
   eventually('the twins are connected', async () => (await end.keepers.state(end.folder))?.connected, 8000, 20)
+
+/** Process IDs of all programs that are keepers there, whoever knows of them. */
+async function keepersIn(folder: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))
+  const is = async (pid: string) => {
+    const [program, ...words] = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0')
+    return program === process.execPath && words.includes(folder)
+  }
+  const found = await Promise.all(pids.map(async (pid) => ((await is(pid)) ? [pid] : [])))
+  return found.flat()
+}
 
 /** Sends random bytes, never more than the socket takes. @returns their checksum */
 async function send(socket: Socket, bytes: number): Promise<string> {
@@ -281,6 +292,42 @@ test('a keeper is asked for twice and started once; politeness does not end it; 
     await source.keepers.abort(source.folder)
     assert.equal((await source.keepers.state(source.folder))?.phase, 'aborted')
   }))
+
+test('a dump that fails before a daemon has come frees the place for the next try', () =>
+  withKeepers(async ({ source, destination, openPageServer, wish }) => {
+    await openPageServer()
+    await connected(destination)
+    await source.keepers.abort(source.folder)
+    await eventually('it is gone', async () => (await destination.processes()).length === 0, 5000, 20)
+    assert.equal((await destination.keepers.state(destination.folder))?.phase, 'aborted')
+    const { port } = await destination.keepers.startDestination(wish)
+    assert.ok(port > 0)
+  }))
+
+test('wishes that come at once start one keeper, and an end in their middle leaves none', () =>
+  withKeepers(async ({ destination, wish }) => {
+    const other = { ...wish, peerNode: 'node-7' }
+    const ports = await Promise.all([other, other, other].map((each) => destination.keepers.startDestination(each)))
+    assert.equal(new Set(ports.map(({ port }) => port)).size, 1)
+    assert.equal((await keepersIn(destination.folder)).length, 1)
+    const begun = destination.keepers.startDestination(wish)
+    await destination.keepers.end(destination.folder)
+    await begun
+    assert.deepEqual(await keepersIn(destination.folder), [])
+  }))
+
+for (const state of ['prepared', 'waiting'] as const) {
+  test(`a keeper that is ${state} only leaves with its folder`, async () => {
+    const { folder, keepers } = await makeEnd('source')
+    await keepers.prepare(folder)
+    if (state === 'waiting') await keepers.startSource({ folder, address: '127.0.0.1', peerNode: 'node-2' })
+    await eventually('it lives', async () => (await keepersIn(folder)).length === 1)
+    // A program that is still being loaded has not opened it.
+    await delay(QUIET_MS)
+    await rm(folder, { recursive: true })
+    await eventually('it has left', async () => (await keepersIn(folder)).length === 0, 5000, 50)
+  })
+}
 
 for (const dies of [false, true]) {
   test(`a prepared keeper ${dies ? 'that has died is started anew' : 'takes its configuration when it is wanted'}`, async () => {

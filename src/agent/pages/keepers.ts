@@ -4,6 +4,7 @@ import { extname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { PodferryError } from '../../errors.ts'
+import { createTurns } from '../../turns.ts'
 import { letThrough, makeGate } from '../jobs/gates.ts'
 import { jobFiles, readLogEnd } from '../jobs/job-files.ts'
 import type { Jobs } from '../jobs/jobs.ts'
@@ -77,7 +78,6 @@ type Wish = Omit<SourceConfig, 'identity' | 'bytesPerSecond'> | Omit<Destination
 
 const JOB = 'keeper'
 const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`)
-const ARGV = [process.execPath, MAIN]
 /** Where a prepared keeper waits for its configuration. */
 const gateIn = (folder: string) => `${folder}/${JOB}.gate`
 const PATIENCE_MS = 10_000
@@ -87,8 +87,13 @@ const HOLDER_MS = 1_000
 
 export function createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond }: KeepersOptions): Keepers {
   const seen = (path: string) => join(hostRoot, path)
+  const argvOf = (folder: string) => [process.execPath, MAIN, seen(folder)]
+  // A wish that is told once more while the first is under way, or an end in its middle, would leave a keeper that nobody knows.
+  const inTurn = createTurns()
 
-  const start = async (folder: string, wish: Wish): Promise<{ port: number }> => {
+  const start = (folder: string, wish: Wish) => inTurn(folder, () => startInTurn(folder, wish))
+
+  const startInTurn = async (folder: string, wish: Wish): Promise<{ port: number }> => {
     const wishFile = join(seen(folder), 'keeper.wish')
     const wished = JSON.stringify(wish)
     const living = await ask(folder, { do: 'state' })
@@ -115,7 +120,7 @@ export function createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond }:
 
   const startAfresh = async (folder: string, config: string): Promise<number> => {
     await jobs.kill(folder, JOB)
-    await jobs.start({ folder, name: JOB, argv: ARGV, onNode: false, stdin: `${config}\n` })
+    await jobs.start({ folder, name: JOB, argv: argvOf(folder), onNode: false, stdin: `${config}\n` })
     return await listening(folder, performance.now())
   }
 
@@ -143,12 +148,13 @@ export function createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond }:
   }
 
   return {
-    async prepare(folder) {
-      if ((await jobs.state(folder, JOB)).is !== 'absent') return
-      const gate = gateIn(folder)
-      await makeGate(seen(gate))
-      await jobs.start({ folder, name: JOB, argv: ARGV, onNode: false, gate })
-    },
+    prepare: (folder) =>
+      inTurn(folder, async () => {
+        if ((await jobs.state(folder, JOB)).is !== 'absent') return
+        const gate = gateIn(folder)
+        await makeGate(seen(gate))
+        await jobs.start({ folder, name: JOB, argv: argvOf(folder), onNode: false, gate })
+      }),
     startSource: ({ folder, address, peerNode }) =>
       start(folder, { role: 'source', folder: seen(folder), address, peerNode }),
     startDestination: ({ folder, peerNode, peerAddress, peerPort, pidFile, exitFile, deliveredFile }) => {
@@ -185,6 +191,6 @@ export function createKeepers({ hostRoot, jobs, identity, log, bytesPerSecond }:
       } while (last.phase === 'open' && Date.now() < until)
       if (answer instanceof Error) throw answer
     },
-    end: (folder) => jobs.kill(folder, JOB),
+    end: (folder) => inTurn(folder, () => jobs.kill(folder, JOB)),
   }
 }

@@ -37,6 +37,8 @@ export interface KeeperPair {
   destination: End
   /** From the wish for the source's keeper to its port. */
   startMs: number
+  /** What the destination's keeper was started with. */
+  wish: Parameters<Keepers['startDestination']>[0]
   /** Where the source's keeper listens for its twin. */
   twinPort: number
   link: Link
@@ -83,7 +85,7 @@ export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, opti
     const deliveredFile = join(destination.folder, 'delivered')
     // As an agent does while the destination pod is made.
     await destination.keepers.prepare(destination.folder)
-    const { port: daemonPort } = await destination.keepers.startDestination({
+    const wish = {
       folder: destination.folder,
       peerNode: options.expectedSource ?? identities.source.node,
       peerAddress: LOOPBACK,
@@ -91,8 +93,10 @@ export async function withKeepers(run: (pair: KeeperPair) => Promise<void>, opti
       pidFile: join(destination.folder, 'lazy.pid'),
       exitFile,
       deliveredFile,
-    })
+    }
+    const { port: daemonPort } = await destination.keepers.startDestination(wish)
     await run({
+      wish,
       source,
       destination,
       startMs,
