@@ -12,12 +12,31 @@ const CONTROLLERS = ['look0', 'act0', 'look1', 'act1']
 /** Two controllers that look and act at different moments are where races live. */
 const CHAOS = [...FORWARD, ...CONTROLLERS, ...CONTROLLERS, 'cancel', ...Object.keys(new RecreatedModel().disturbances)]
 
+/** One controller is held up between its look and what it does, while all others work on. */
+const heldUp = fc
+  .record({ controller: fc.constantFrom('0', '1'), from: fc.nat({ max: FORWARD.length }), length: fc.nat({ max: 40 }) })
+  .map(({ controller, from, length }) => {
+    const others = FORWARD.filter((move) => move !== `look${controller}` && move !== `act${controller}`)
+    const meanwhile = Array.from({ length }, (_, i) => others[(from + i) % others.length] ?? '')
+    return [`look${controller}`, ...meanwhile, `act${controller}`]
+  })
+
+const chaos = fc
+  .array(
+    fc.oneof(
+      { weight: 8, arbitrary: fc.constantFrom(...CHAOS).map((move) => [move]) },
+      { weight: 1, arbitrary: heldUp },
+    ),
+    { maxLength: 60 },
+  )
+  .map((parts) => parts.flat())
+
 /** Some orderly rounds, so that most histories get beyond the commit, then chaos. */
 const histories = fc
   .record({
     orderly: fc.nat({ max: 10 * FORWARD.length }),
     broken: fc.subarray(['breakSource', 'breakDestination']),
-    chaos: fc.array(fc.constantFrom(...CHAOS), { maxLength: 60 }),
+    chaos,
   })
   .map(({ orderly, broken, chaos }) => [
     ...broken,
@@ -111,7 +130,7 @@ for (const [sentence, bugs] of Object.entries(PLANTED)) {
   test(`the model finds ${sentence}`, () => {
     const result = fc.check(
       fc.property(histories, (history) => void run(history, bugs)),
-      { numRuns: 20_000 },
+      { numRuns: 20_000, endOnFailure: true },
     )
     assert.ok(result.failed, 'the planted bug was not found: the model is too tame')
   })

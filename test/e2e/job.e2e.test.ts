@@ -1,17 +1,16 @@
 /** Pods of a Job: the Job completes once and counts no failure, whatever becomes of the move. */
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { kubectl } from '../../lab/cluster.ts'
 import { GATEWAY, type NodeName } from '../../lab/places.ts'
 import { noteSeen } from '../../lab/scenario/compatibility.ts'
 import { connect } from '../../lab/scenario/connect.ts'
 import { deployPodferry, ready } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
+import { whileRestoresFail } from '../../lab/scenario/failing-restores.ts'
 import { jobStatus, podsOfJob, removeJob, runJob } from '../../lab/scenario/jobs.ts'
 import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
 import { finished, migrate, startMigration } from '../../lab/scenario/migrate.ts'
-import { killAll, processesOf } from '../../lab/scenario/node-processes.ts'
 import { barePod, restarts } from '../../lab/scenario/pods.ts'
 import { proofsOfMove } from '../../lab/scenario/proofs.ts'
 import { reaches } from '../../lab/scenario/stages.ts'
@@ -124,16 +123,11 @@ test('a restore that fails is no failure of the Job', async () => {
   const pod = await work('fall')
   const { name } = pod.metadata
   const destination = otherThan(pod)
-  const started = await startMigration(client, { podName: name, destinationNode: destination })
-  let killed = 0
-  const strike = (async () => {
-    for (const end = Date.now() + 60_000; killed === 0 && Date.now() < end; await delay(3)) {
-      killed = await killAll(await processesOf(destination, /^runc .*restore .*\/main\/image/))
-    }
-  })()
-  const { status } = await finished(client, started)
-  await strike
-  assert.ok(killed > 0)
+  const { result, refused } = await whileRestoresFail(destination, 'main', () =>
+    migrate(client, { podName: name, destinationNode: destination }),
+  )
+  const { status } = result
+  assert.ok(refused > 0, JSON.stringify(status?.failure))
   assert.equal(condition(status, 'Succeeded')?.reason, 'RolledBack')
   await assertCompletesOnce('fall', name, violationsOfReturn)
 })

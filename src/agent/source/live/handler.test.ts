@@ -131,12 +131,12 @@ test('what CRIU refuses for a moment is tried again: the pod runs in between, an
   assert.ok(isTrue(world.status, 'Committed'))
 })
 
-test('three times, no more', async () => {
+test('four times, no more', async () => {
   const world = new World()
   events.destinationReady(world)
   await world.look()
-  for (let tries = 0; tries < 3; tries++) {
-    await world.pass(400)
+  for (let tries = 0; tries < 4; tries++) {
+    await world.pass(300 * 2 ** tries + 100)
     assert.equal(world.node.boxes.get('c')?.dump?.criu, 'working')
     events.dumpMeetsConnection(world)
     await world.pass(10)

@@ -38,8 +38,8 @@ interface Stopping {
 }
 
 /** What CRIU refuses for a moment's sake is tried so many times in all. */
-const TRIES = 3
-/** Longer than a request between two containers takes, so that the next try does not meet the same one. */
+const TRIES = 4
+/** Longer than a request between two containers takes, so that the next try does not meet the same one; then twice as long each time. */
 const PAUSE_MS = 300
 
 /** @returns the fenced entry, or undefined when the failure is journalled and the pod runs on */
@@ -60,7 +60,7 @@ async function stop(ctx: AgentContext, deps: LiveSourceDependencies, stopping: S
       tellPod(deps.recorder, entry, 'TryingAgain', `runs on, and is dumped once more soon: ${failure.message}`)
       // Killed in the middle of this the next agent unwinds it: the journal says `dumping` until the pod runs again.
       await bringBack(ctx, deps, journalled)
-      await deps.sleep(PAUSE_MS, signal)
+      await deps.sleep(PAUSE_MS * 2 ** (tries - 1), signal)
       await journal.write(entry)
       return await stop(ctx, deps, stopping, tries + 1)
     }
