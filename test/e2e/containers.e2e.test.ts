@@ -157,7 +157,7 @@ test('what CRIU refuses for a moment only is dumped once more by itself, and the
   await runPod(client, barePod({ name: 'hesitant', node: 'node-1', image: 'python:3', command }))
   // Past kubectl and kubelet: between two tries there is half a second.
   const root = await eventually('it has its connection', async () => {
-    const [program] = await processesOf('node-1', /^python3 .*in-flight/)
+    const [program] = await processesOf('node-1', /^python3 .*in-flight/s)
     const its = program && `/proc/${program.pid}/root`
     return its && (await stat(`${its}/in-flight`)) && its
   })
