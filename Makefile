@@ -67,7 +67,7 @@ kills: deps ## kill -9 of every part at every step of moves of a StatefulSet's p
 compatibility: deps ## Move programs and pods of every kind, and write what came of it into docs/compatibility.md.
 	rm -f dist/compatibility.jsonl
 	bin/lab up
-	PODFERRY_COMPATIBILITY=$(CURDIR)/dist/compatibility.jsonl bin/lab enter $(NODE) --test --test-concurrency=1 $(addprefix test/e2e/,$(addsuffix .e2e.test.ts,programs volumes claims containers owners stateful job preflight))
+	PODFERRY_COMPATIBILITY=$(CURDIR)/dist/compatibility.jsonl bin/lab enter $(NODE) --test --test-concurrency=1 $(addprefix test/e2e/,$(addsuffix .e2e.test.ts,programs volumes claims containers owners stateful job wrapped preflight preflight-rare))
 	$(NODE) test/compatibility/main.ts dist/compatibility.jsonl
 
 .PHONY: moves

@@ -38,9 +38,12 @@ function tableOf(title: string, seen: readonly Seen[]): string[] {
     '',
     '| | result | what was checked, or the words of the refusal | downtime, ms |',
     '|---|---|---|---|',
-    ...rows.map(
-      ({ what, result, checked, downtimesMs = [] }) =>
-        `| ${cell(what)} | ${result} | ${cell(checked)} | ${downtimesMs.join(', ')} |`,
+    // What was tried in both modes is refused in the same words.
+    ...new Set(
+      rows.map(
+        ({ what, result, checked, downtimesMs = [] }) =>
+          `| ${cell(what)} | ${result} | ${cell(checked)} | ${downtimesMs.join(', ')} |`,
+      ),
     ),
     '',
   ]

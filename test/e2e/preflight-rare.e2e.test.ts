@@ -12,6 +12,7 @@ import { deployPodferry } from '../../lab/scenario/deploy.ts'
 import { eventually } from '../../lab/scenario/eventually.ts'
 import { lastingLeftovers } from '../../lab/scenario/leftovers.ts'
 import { migrate } from '../../lab/scenario/migrate.ts'
+import { withVersion } from '../../lab/scenario/older-api-server.ts'
 import { barePod, podOrUndefined, podsUnder, removePod, restarts, runPod } from '../../lab/scenario/pods.ts'
 import { SHARED_DRIVER } from '../../lab/shared-volume.ts'
 import { condition } from '../../src/api/conditions.ts'
@@ -45,9 +46,10 @@ async function assertRefused({ spec, status }: Migration, code: string, remedy: 
   await noteSeen({ kind: 'feature', what: code, result: 'refused', checked: message })
 }
 
-const podferry = (...args: string[]): Promise<string> =>
+const podferry = (...args: string[]): Promise<string> => podferryAt(KUBECONFIG, ...args)
+const podferryAt = (kubeconfig: string, ...args: string[]): Promise<string> =>
   new Promise((resolve) => {
-    execFile(join(CHECKOUT, 'bin/podferry'), [...args, '--kubeconfig', KUBECONFIG], (_, stdout) => resolve(stdout))
+    execFile(join(CHECKOUT, 'bin/podferry'), [...args, '--kubeconfig', kubeconfig], (_, stdout) => resolve(stdout))
   })
 
 const ZONE = `
@@ -205,4 +207,18 @@ test('what only CRIU finds is told in our words and in its own; the pod runs on'
     await removePod(client, 'default', name)
   }
   assert.deepEqual(await lastingLeftovers(client), [])
+})
+
+test('a cluster that is too old', async () => {
+  await runPod(client, sleeper('aged'))
+  const said = await withVersion(client, 'v1.29.3', (kubeconfig) =>
+    podferryAt(kubeconfig, 'doctor', 'pod/aged', '--to', 'node-2'),
+  )
+  assert.match(said, /blocks +KubernetesTooOld[\s\S]*v1\.29\.3[\s\S]*upgrade the cluster/)
+  assert.doesNotMatch(await podferry('doctor', 'pod/aged', '--to', 'node-2'), /KubernetesTooOld/)
+  await noteSeen({
+    ...{ kind: 'feature', what: 'KubernetesTooOld', result: 'refused' },
+    checked: 'the doctor, to which the API server says that it is v1.29.3',
+  })
+  await removePod(client, 'default', 'aged')
 })
